@@ -1,0 +1,1 @@
+"""Elsewhere: measure, explain and close generalization gaps."""

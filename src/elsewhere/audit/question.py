@@ -1,0 +1,521 @@
+"""What is asked: columns checked, rows split into here and elsewhere, arrays ready to evaluate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from elsewhere.core.arrays import (
+    Booleans,
+    Coded,
+    Floats,
+    Integers,
+    Key,
+    Objects,
+    code,
+    missing,
+    number,
+)
+from elsewhere.core.errors import InputError
+from elsewhere.core.metrics import Metric, get_metric
+from elsewhere.core.scores import Scored
+from elsewhere.data.tables import Limits, Table, open_table
+
+Names: TypeAlias = str | Sequence[str]
+MetricLike: TypeAlias = str | Metric | Callable[[Any, Any], float]
+
+MAX_MISSING_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model's predictions.
+
+    Args:
+        name: Column name, or the pattern of several columns.
+        prediction: Labels, scores or numbers, shape (n,) or (n, columns).
+        classes: Classes of the columns, where there are several.
+    """
+
+    name: str
+    prediction: Objects
+    classes: tuple[Key, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A table with its columns in their roles.
+
+    Args:
+        name: Name of the table.
+        y: Target, shape (n,) or (n, labels).
+        models: One entry a model.
+        groups: Groupings in the order asked for: columns, coded values, and whether ordered.
+        side: 0 for here, 1 for elsewhere, shape (n,); None where the table does not say.
+        block: Block of each row as given, or None.
+        row: Identity of each row as given, or None.
+        weight: Sample weights, or None.
+        metric: The metric.
+        kind: Whether predictions are labels ("prediction") or scores ("score").
+        threshold: Score from which a row counts as positive, or None.
+        notes: What was done to the rows.
+        content_hash: Hash of the table's contents.
+    """
+
+    name: str
+    y: Objects
+    models: tuple[Model, ...]
+    groups: tuple[GroupColumns, ...]
+    side: Integers | None
+    block: Objects | None
+    row: Objects | None
+    weight: Floats | None
+    metric: Metric
+    kind: Literal["prediction", "score"]
+    threshold: float | None
+    notes: tuple[str, ...]
+    content_hash: str
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupColumns:
+    """One way to group rows.
+
+    Args:
+        columns: The columns.
+        coded: Group of each row and the keys.
+        ordered: Whether the keys have an order (periods of time).
+    """
+
+    columns: tuple[str, ...]
+    coded: Coded
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything a user can say; see `elsewhere.audit.predictions.audit`."""
+
+    target: Names
+    prediction: Names | None = None
+    score: Names | None = None
+    group: Names = ()
+    block: str | None = None
+    row: str | None = None
+    time: str | None = None
+    weight: str | None = None
+    here: str | None = None
+    here_table: Any = None
+    metric: MetricLike | None = None
+    positive: Key | None = None
+    threshold: float | None = None
+    drop_missing: bool = False
+    max_groups: int = 1_000
+    delimiter: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+
+
+def ask(source: Any, options: Options) -> Question:
+    """Read a table and put its columns into their roles.
+
+    Args:
+        source: A path or a data frame.
+        options: The roles.
+
+    Returns:
+        Arrays ready to evaluate.
+
+    Raises:
+        InputError: Anything that does not fit; see the message.
+    """
+    name = Path(source).name if isinstance(source, str | Path) else "table"
+    table = open_table(source, name=name, delimiter=options.delimiter, limits=options.limits)
+    condition = _Condition.parse(options.here) if options.here else None
+    if condition is not None and options.here_table is not None:
+        raise InputError("--here", "is given together with --here-table", "one of the two")
+    roles = _roles(table, options)
+    wanted = [*roles.all, *([table.find(condition.column, "--here")] if condition else [])]
+    columns = table.load(list(dict.fromkeys(wanted)))
+    side = condition.sides(columns[condition.column]) if condition else None
+    if options.here_table is not None:
+        other = open_table(options.here_table, name="here table", delimiter=options.delimiter,
+                           limits=options.limits)
+        for column in roles.all:
+            other.find(column, "--here-table")
+        loaded = other.load(roles.all)
+        columns, side = _under(loaded, columns)
+    columns, side, notes = _without_missing(columns, side, roles.required, options)
+    y, positive = _target(columns, roles, options)
+    kind: Literal["prediction", "score"] = "score" if options.score else "prediction"
+    models = tuple(_model(columns, spec, options, positive) for spec in roles.models)
+    metric = _metric(options, y, models[0], kind, roles)
+    if metric.needs == "label" and kind == "score":
+        models, note = _cut(models, options.threshold)
+        notes.append(note)
+    groups = _groups(columns, roles, options, one_sided=side is None)
+    checked = Scored(
+        models[0].prediction, y=y, block=_maybe(columns, options.block),
+        row=_maybe(columns, options.row), weight=_maybe(columns, options.weight),
+    )
+    if positive is not None:
+        notes.append(f"positive class: {positive!r}")
+    return Question(
+        name, y, models, groups, side, checked.block, checked.row, checked.weight, metric, kind,
+        options.threshold, tuple(notes), table.content_hash(),
+    )
+
+
+# --- roles -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Column names by role; `models` lists (name, columns)."""
+
+    target: tuple[str, ...]
+    target_pattern: str | None
+    models: tuple[tuple[str, tuple[str, ...]], ...]
+    group: tuple[str, ...]
+    other: tuple[str, ...]
+
+    @property
+    def required(self) -> list[str]:
+        return list(dict.fromkeys(
+            [*self.target, *(c for _, cs in self.models for c in cs), *self.group, *self.other]
+        ))
+
+    @property
+    def all(self) -> list[str]:
+        return self.required
+
+
+def _names(given: Names | None) -> tuple[str, ...]:
+    """Take one name or several."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _roles(table: Table, options: Options) -> _Roles:
+    """Find every named column."""
+    if bool(options.prediction) == bool(options.score):
+        raise InputError(
+            "--prediction / --score",
+            "are both given" if options.prediction else "are both absent",
+            "one of them", "--score COLUMN for scores or probabilities, --prediction for labels",
+        )
+    target = _names(options.target)
+    pattern = target[0] if len(target) == 1 and "*" in target[0] else None
+    if pattern:
+        target = table.matching(pattern, "--target")
+    for column in target:
+        table.find(column, "--target")
+    option = "--score" if options.score else "--prediction"
+    models: list[tuple[str, tuple[str, ...]]] = []
+    for spec in _names(options.score) + _names(options.prediction):
+        columns = table.matching(spec, option) if "*" in spec else (table.find(spec, option),)
+        models.append((spec, columns))
+    group = _names(options.group)
+    if not group and options.time is None:
+        raise InputError("--group", "is absent", "at least one column of groups",
+                         f"--group COLUMN, one of {', '.join(table.names[:8])}")
+    for column in group:
+        table.find(column, "--group")
+    if len(set(group)) < len(group):
+        raise InputError("--group", "names a column twice", "different columns")
+    other = tuple(
+        table.find(column, option)
+        for option, column in (
+            ("--block", options.block), ("--row", options.row), ("--time", options.time),
+            ("--weight", options.weight),
+        )
+        if column is not None
+    )
+    return _Roles(target, pattern, tuple(models), group, other)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": np.equal, "!=": np.not_equal, "<=": np.less_equal, ">=": np.greater_equal,
+    "<": np.less, ">": np.greater,
+}
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """A comparison of one column with one value, read from text and never executed."""
+
+    text: str
+    column: str
+    operator: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> _Condition:
+        """Read COLUMN OPERATOR VALUE."""
+        found = re.fullmatch(r"\s*(.+?)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*", text, re.DOTALL)
+        if not found:
+            raise InputError("--here", f"is {text!r}", "COLUMN==VALUE (or != < <= > >=)",
+                             "--here 'split==train'")
+        value = found[3]
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        return cls(text, found[1], found[2], value)
+
+    def sides(self, values: Objects) -> Integers:
+        """Give 0 to rows that meet the condition and 1 to the others."""
+        if values.dtype.kind in "iufb":
+            words = {"true": 1.0, "false": 0.0}
+            try:
+                wanted: Any = words.get(self.value.lower())
+                wanted = float(self.value) if wanted is None else wanted
+            except ValueError:
+                raise InputError("--here", f"compares numbers with {self.value!r}",
+                                 f"a number for column {self.column!r}") from None
+            compared = values.astype(np.float64)
+        else:
+            compared, wanted = values.astype(str), self.value
+        mask = np.asarray(_OPERATORS[self.operator](compared, wanted), dtype=bool)
+        if mask.all() or not mask.any():
+            which = "every row" if mask.all() else "no row"
+            present = ", ".join(repr(k) for k in code(compared).keys[:6])
+            raise InputError("--here", f"({self.text!r}) holds for {which}",
+                             "some rows here and some elsewhere",
+                             f"column {self.column!r} holds {present}")
+        return np.where(mask, 0, 1).astype(np.int64)
+
+
+def _under(here: dict[str, Objects], table: dict[str, Objects]) -> tuple[
+    dict[str, Objects], Integers
+]:
+    """Put the here table above the table."""
+    joined: dict[str, Objects] = {}
+    for name, values in table.items():
+        above = here[name]
+        if above.dtype.kind != values.dtype.kind and "O" in above.dtype.kind + values.dtype.kind:
+            raise InputError("--here-table", f"has another type in column {name!r}",
+                             "the same types as in the table")
+        joined[name] = np.concatenate([above, values])
+    counts = [len(next(iter(part.values()))) for part in (here, table)]
+    return joined, np.repeat(np.arange(2), counts)
+
+
+def _without_missing(
+    columns: dict[str, Objects], side: Integers | None, required: list[str], options: Options
+) -> tuple[dict[str, Objects], Integers | None, list[str]]:
+    """Refuse or drop rows with missing values in the columns that count."""
+    n = len(next(iter(columns.values())))
+    bad = np.zeros(n, dtype=bool)
+    for name in required:
+        gone = missing(columns[name])
+        if not gone.any():
+            continue
+        if not options.drop_missing:
+            first = ", ".join(str(r + 1) for r in np.flatnonzero(gone)[:MAX_MISSING_SHOWN])
+            raise InputError(
+                f"column {name!r}", f"misses {int(gone.sum())} of {n} values (rows {first}"
+                + (", ...)" if gone.sum() > MAX_MISSING_SHOWN else ")"),
+                "a value in every row", "--drop-missing to leave these rows out",
+            )
+        bad |= gone
+    if not bad.any():
+        return columns, side, []
+    if bad.all():
+        raise InputError("--drop-missing", "leaves no rows", "rows without missing values")
+    kept = {name: values[~bad] for name, values in columns.items()}
+    note = f"{int(bad.sum())} of {n} rows with missing values were left out"
+    return kept, None if side is None else side[~bad], [note]
+
+
+def _maybe(columns: dict[str, Objects], name: str | None) -> Objects | None:
+    return None if name is None else columns[name]
+
+
+# --- target, predictions, metric ---------------------------------------------------------------
+
+
+def _target(
+    columns: dict[str, Objects], roles: _Roles, options: Options
+) -> tuple[Objects, Key | None]:
+    """Take the target; with --positive as 0 and 1. Return it with the positive class's name."""
+    if len(roles.target) > 1:
+        return np.stack([columns[c] for c in roles.target], axis=1), None
+    y = columns[roles.target[0]]
+    if options.positive is None:
+        coded = code(y) if y.dtype.kind != "f" or len(np.unique(y[:1000])) <= 2 else None
+        return y, coded.keys[1] if coded is not None and len(coded) == 2 and options.score else None
+    hit = _equals(y, options.positive)
+    if not hit.any():
+        shown = ", ".join(repr(k) for k in code(y).keys[:6])
+        raise InputError("--positive", f"is {options.positive!r}, which never occurs",
+                         f"a value of {roles.target[0]!r}", shown)
+    return hit.astype(np.int64), options.positive
+
+
+def _equals(values: Objects, wanted: Key) -> Booleans:
+    """Compare with a value that may have been written as text."""
+    if values.dtype.kind in "iufb" and isinstance(wanted, str):
+        try:
+            return np.asarray(values.astype(np.float64) == float(wanted), dtype=bool)
+        except ValueError:
+            return np.zeros(len(values), dtype=bool)
+    return np.asarray(values == wanted, dtype=bool)
+
+
+def _model(
+    columns: dict[str, Objects], spec: tuple[str, tuple[str, ...]], options: Options,
+    positive: Key | None,
+) -> Model:
+    """Take one model's predictions."""
+    name, names = spec
+    if len(names) == 1 and "*" not in name:
+        values = columns[names[0]]
+        if options.prediction and options.positive is not None and positive is not None:
+            values = _equals(values, positive).astype(np.int64)
+        return Model(name, values)
+    table = np.stack([columns[c] for c in names], axis=1)
+    head, tail = name.split("*", 1)
+    suffixes = tuple(_number_or_text(c[len(head): len(c) - len(tail)]) for c in names)
+    return Model(name, table, suffixes)
+
+
+def _number_or_text(text: str) -> Key:
+    return int(text) if re.fullmatch(r"-?\d+", text) else text
+
+
+def _metric(
+    options: Options, y: Objects, model: Model, kind: str, roles: _Roles
+) -> Metric:
+    """Choose the metric: as asked, or the usual one for the kind of prediction."""
+    if options.metric is not None:
+        return get_metric(options.metric, seed=options.seed)
+    if kind == "score":
+        several = model.prediction.ndim == 2 and y.ndim == 1 and model.prediction.shape[1] > 2
+        return get_metric("roc_auc_ovr" if several else "roc_auc")
+    if y.ndim == 1 and y.dtype.kind == "f" and not np.equal(np.mod(y, 1), 0).all():
+        return get_metric("mean_absolute_error")
+    return get_metric("accuracy")
+
+
+def _cut(models: tuple[Model, ...], threshold: float | None) -> tuple[tuple[Model, ...], str]:
+    """Turn scores into labels 0 and 1 for a metric of labels."""
+    cut: list[Model] = []
+    for model in models:
+        values = model.prediction.astype(np.float64)
+        at = threshold
+        if at is None:
+            if values.size and (values.min() < 0 or values.max() > 1):
+                raise InputError("--score", "is not a probability, and the metric takes labels",
+                                 "a threshold", "--threshold VALUE")
+            at = 0.5
+        cut.append(Model(model.name, (values >= at).astype(np.int64), model.classes))
+    return tuple(cut), f"scores of at least {at:g} count as positive"
+
+
+# --- groups ------------------------------------------------------------------------------------
+
+
+def _groups(
+    columns: dict[str, Objects], roles: _Roles, options: Options, *, one_sided: bool
+) -> tuple[GroupColumns, ...]:
+    """Code every group column, and time as periods."""
+    found: list[GroupColumns] = []
+    for name in roles.group:
+        coded = code(columns[name])
+        if len(coded) > options.max_groups:
+            raise InputError(
+                "--group", f"{name!r} has {len(coded)} groups", f"at most {options.max_groups}",
+                f"--block {name} if its values are cases rather than origins, or --max-groups "
+                f"{len(coded)}",
+            )
+        if len(coded) < 2 and one_sided:
+            raise InputError(
+                "--group", f"{name!r} has one group ({coded.keys[0]!r})", "at least two groups",
+                "another column, or --here to say which rows the model has seen",
+            )
+        found.append(GroupColumns((name,), coded))
+    if options.time is not None:
+        found.append(periods(columns[options.time], options.time))
+    return tuple(found)
+
+
+def periods(values: Objects, name: str) -> GroupColumns:
+    """Cut time into periods: calendar units for dates, equal counts for other numbers.
+
+    Args:
+        values: Dates, ISO 8601 text, or numbers, shape (n,).
+        name: Column name.
+
+    Returns:
+        Ordered groups.
+
+    Raises:
+        InputError: Text that is no date, or a single period.
+    """
+    if values.dtype.kind in "iuf":
+        coded = _equal_counts(values.astype(np.float64))
+    else:
+        coded = _calendar(_dates(values, name))
+    if len(coded) < 2:
+        raise InputError("--time", f"{name!r} holds a single period", "at least two",
+                         "another column")
+    return GroupColumns((name,), coded, ordered=True)
+
+
+def _dates(values: Objects, name: str) -> Objects:
+    """Parse dates as UTC."""
+    import pandas as pd
+
+    try:
+        parsed = pd.to_datetime(pd.Series(values), utc=True, format="ISO8601")
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError("--time", f"{name!r} cannot be read as dates ({reason})",
+                         "ISO 8601 such as 2024-05-31 or 2024-05-31T08:00", "convert it") from None
+    return np.asarray(parsed.dt.tz_localize(None).to_numpy(), dtype="datetime64[s]")
+
+
+def _calendar(dates: Objects) -> Coded:
+    """Use the coarsest calendar unit that gives at least 4 periods."""
+    for unit in ("Y", "M", "D", "h"):
+        coded = code(dates.astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64))
+        if len(coded) >= 4:
+            break
+    else:
+        unit = "h"
+        coded = code(dates.astype("datetime64[h]").astype("datetime64[s]").astype(np.int64))
+    if len(coded) > 60:
+        return _equal_counts(dates.astype("datetime64[s]").astype(np.float64), dates=True)
+    starts = np.array(coded.keys, dtype=np.int64).astype("datetime64[s]")
+    return Coded(coded.codes, tuple(str(s) for s in starts.astype(f"datetime64[{unit}]")))
+
+
+def _equal_counts(values: Floats, *, dates: bool = False) -> Coded:
+    """Keep up to 24 distinct values; else cut at 10 quantiles."""
+    distinct = np.unique(values)
+    if len(distinct) <= 24 and not dates:
+        keys = tuple(int(v) if v == int(v) else float(v) for v in distinct)
+        return Coded(np.searchsorted(distinct, values), keys)
+    edges = np.unique(np.quantile(values, np.arange(1, 10) / 10))
+    codes = number(np.searchsorted(edges, values, side="right"))
+    keys: list[str] = []
+    for k in range(int(codes.max()) + 1):
+        ends = values[codes == k]
+        low, high = ends.min(), ends.max()
+        if dates:
+            first, last = (str(np.datetime64(int(v), "s").astype("datetime64[D]"))
+                           for v in (low, high))
+            keys.append(f"{first} to {last}")
+        else:
+            keys.append(f"{low:g} to {high:g}")
+    return Coded(codes, tuple(keys))

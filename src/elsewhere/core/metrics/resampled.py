@@ -1,0 +1,178 @@
+"""Metrics without a formula for their error: folds of units are left out in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import get_scorer
+
+from elsewhere.core.arrays import Floats, Integers, Objects, sums
+from elsewhere.core.errors import InputError
+from elsewhere.core.metrics.base import Evaluated, Metric, Needs, Prepared
+from elsewhere.core.seeding import generator
+
+ValueOf: TypeAlias = Callable[[Objects, Objects, Floats | None], float]
+
+
+class Resampled(Metric):
+    """Any function of (target, prediction), its error found by leaving out folds of units.
+
+    Units (blocks, pairs or rows) are dealt into at most `folds` folds; the value without each
+    fold gives the fold's influence (delete-a-group jackknife). Works for functions that the
+    omission of a few units changes smoothly; a maximum, for example, has no such error.
+
+    Args:
+        name: Name in reports.
+        function: Maps target, prediction and weights (or None) to one number.
+        greater_is_better: Direction.
+        needs: What the prediction must be.
+        takes_weights: Whether the function can use weights; if not, weights are refused.
+        folds: Number of folds, >= 2.
+        seed: Seed of the deal.
+
+    Cost: cells x folds evaluations.
+
+    Reference: Kott 2001, "The delete-a-group jackknife", Journal of Official Statistics 17(4).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: ValueOf,
+        *,
+        greater_is_better: bool,
+        needs: Needs,
+        takes_weights: bool = False,
+        folds: int = 50,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(name, greater_is_better=greater_is_better, needs=needs)
+        self.function = function
+        self.takes_weights = takes_weights
+        self.folds = folds
+        self.seed = seed
+
+    method = "delete-a-group jackknife"
+
+    @property
+    def averages_within(self) -> bool:
+        """Unknown, so the safe answer: an arbitrary function may compare rows with each other."""
+        return True
+
+    def evaluate(
+        self, data: Prepared, weight: Floats | None, cell: Integers, n_cells: int, unit: Integers
+    ) -> Evaluated:
+        """Evaluate every cell whole and without each fold."""
+        if weight is not None and not self.takes_weights:
+            raise InputError(
+                "weight", f"was given, but metric {self.name!r} takes none",
+                "a metric with a sample_weight argument", "leave the weights out",
+            )
+        n_units = int(unit.max()) + 1 if len(unit) else 0
+        fold_of_unit = generator(self.seed, "folds", self.name).permutation(n_units) % self.folds
+        fold = fold_of_unit[unit] if n_units else unit
+        value = np.full(n_cells, np.nan)
+        influence, correction = np.zeros(len(cell)), np.ones(len(cell))
+        reason = ["no rows"] * n_cells
+        order = np.argsort(cell, kind="stable")
+        bounds = np.searchsorted(cell[order], np.arange(n_cells + 1))
+        for c in range(n_cells):
+            rows = np.sort(order[bounds[c] : bounds[c + 1]])
+            if not len(rows):
+                continue
+            value[c], reason[c] = self._value(data, weight, rows)
+            if reason[c]:
+                continue
+            present = np.unique(fold[rows])
+            if len(present) < 2:
+                value[c], reason[c] = np.nan, "fewer than 2 independent units"
+                continue
+            without = np.empty(len(present))
+            for index, omitted in enumerate(present):
+                without[index], problem = self._value(data, weight, rows[fold[rows] != omitted])
+                if problem:
+                    value[c], reason[c] = np.nan, f"leaving rows out: {problem}"
+                    break
+            if reason[c]:
+                continue
+            moved = (without.mean() - without) * (1 - 1 / len(present))
+            position = np.searchsorted(present, fold[rows])
+            influence[rows] = moved[position] / np.bincount(position)[position]
+            correction[rows] = 1.0
+        size = sums(cell, n_cells)
+        return Evaluated(value, influence, correction, size, tuple(reason), fold)
+
+    def _value(self, data: Prepared, weight: Floats | None, rows: Integers) -> tuple[float, str]:
+        """Call the user's function on some rows; a ValueError is a reason, not a crash."""
+        y, prediction = data.y[rows], data.prediction[rows]
+        if self.needs == "label" and data.classes:
+            labels = np.asarray(data.classes)
+            y, prediction = labels[y], labels[prediction]
+        try:
+            found = float(self.function(y, prediction, None if weight is None else weight[rows]))
+        except ValueError as error:
+            return np.nan, str(error).splitlines()[0]
+        return found, "" if np.isfinite(found) else "the metric is not finite here"
+
+
+SCORERS: dict[str, Needs] = {
+    "d2_absolute_error_score": "value",
+    "neg_mean_gamma_deviance": "value",
+    "neg_mean_poisson_deviance": "value",
+    "neg_median_absolute_error": "value",
+    "roc_auc_ovo": "probability",
+    "roc_auc_ovo_weighted": "probability",
+}
+"""scikit-learn scorers that are used through scikit-learn, by leaving out folds."""
+
+
+class _StoredClassifier(ClassifierMixin, BaseEstimator):
+    """Predictions that exist already, in the shape of a fitted classifier."""
+
+    def __init__(self, probabilities: Floats) -> None:
+        self.probabilities = probabilities
+        self.classes_ = np.arange(probabilities.shape[1])
+
+    def predict_proba(self, X: object) -> Floats:  # noqa: N803 (scikit-learn's name)
+        return self.probabilities
+
+    def predict(self, X: object) -> Integers:  # noqa: N803
+        return self.probabilities.argmax(axis=1)
+
+
+class _StoredRegressor(RegressorMixin, BaseEstimator):
+    """Predictions that exist already, in the shape of a fitted regressor."""
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+
+    def predict(self, X: object) -> Floats:  # noqa: N803
+        return self.values
+
+
+def from_scorer(name: str, *, seed: int = 0) -> Resampled:
+    """Wrap one of scikit-learn's scorers that has no closed form here.
+
+    Args:
+        name: A key of `SCORERS`.
+        seed: Seed of the folds.
+
+    Returns:
+        A metric of the same name.
+    """
+    scorer = get_scorer(name)
+    needs = SCORERS[name]
+
+    def value(y: Objects, prediction: Objects, weight: Floats | None) -> float:
+        if needs == "probability":
+            model = _StoredClassifier(
+                prediction if prediction.ndim == 2 else np.stack([1 - prediction, prediction], 1)
+            )
+        else:
+            model = _StoredRegressor(prediction)
+        return float(scorer(model, None, y, sample_weight=weight))
+
+    return Resampled(name, value, greater_is_better=True, needs=needs, takes_weights=True, seed=seed)

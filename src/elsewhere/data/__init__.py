@@ -1,0 +1,8 @@
+"""Tables in, and real data sets by name."""
+
+from __future__ import annotations
+
+from elsewhere.data.named import digits, flights
+from elsewhere.data.tables import FrameTable, Limits, Table, open_table
+
+__all__ = ["FrameTable", "Limits", "Table", "digits", "flights", "open_table"]

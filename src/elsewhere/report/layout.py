@@ -1,0 +1,133 @@
+"""The parts a page is made of, and how much of everything fits on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from elsewhere.core.gap_report import GapReport, GroupKey, GroupRow, Grouping, ModelAudit
+from elsewhere.report.words import Numbers, group_name, isolate, shorten
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a report a page shows.
+
+    Args:
+        rows: Most rows of a table.
+        bars: Most groups of a figure.
+        sections: Most groupings shown in full, over all models.
+        name: Most characters of a name.
+    """
+
+    rows: int
+    bars: int
+    sections: int
+    name: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """Head of a table's column.
+
+    Args:
+        title: What it says.
+        number: Whether it holds numbers, which stand right and sort by size.
+        order: "ascending" or "descending" where the table comes sorted by this column.
+    """
+
+    title: str
+    number: bool = True
+    order: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: the main text, and a quieter addition such as the interval."""
+
+    text: str
+    extra: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a number and a title; the first cell of a row is its name.
+
+    Args:
+        number: Number on the page.
+        title: What the table holds.
+        columns: Heads.
+        rows: Cells by row.
+        left_out: What is not shown, in a sentence; empty if everything is.
+        note: How to read it; may be empty.
+    """
+
+    number: int
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left_out: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A term with its number or sentence."""
+
+    term: str
+    text: str
+    extra: str = ""
+    main: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every part of the page needs to write itself.
+
+    Args:
+        report: The report.
+        limits: How much is shown.
+        numbers: Writer of numbers.
+        figures: Numbers of figures.
+        tables: Numbers of tables.
+    """
+
+    report: GapReport
+    limits: Limits
+    numbers: Numbers
+    figures: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    tables: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def group(self, key: GroupKey) -> str:
+        """Name a group, for a cell of its own."""
+        return group_name(key, self.limits.name)
+
+    def group_in_text(self, key: GroupKey) -> str:
+        """Name a group inside a sentence."""
+        return isolate(group_name(key, min(self.limits.name, 60)))
+
+    def text(self, value: object) -> str:
+        """Write a name or a setting inside a sentence."""
+        return isolate(shorten(value, self.limits.name))
+
+    def long_text(self, value: object) -> str:
+        """Write a sentence that came with the report."""
+        return isolate(shorten(value, 6 * self.limits.name))
+
+    def grouping(self, grouping: Grouping) -> str:
+        """Name a grouping inside a sentence."""
+        return isolate(shorten(grouping.name, min(self.limits.name, 60)))
+
+    def model(self, model: ModelAudit) -> str:
+        """Name a model inside a sentence."""
+        return isolate(shorten(model.name, min(self.limits.name, 60)))
+
+    def gap(self, row: GroupRow) -> str:
+        """Write a group's gap with its own interval."""
+        return self.numbers.both(row.gap, row.gap_low, row.gap_high)
+
+    @property
+    def level(self) -> str:
+        """The confidence level as text."""
+        return f"{100 * self.report.level:g}\u00a0%"
