@@ -356,7 +356,7 @@ def _parts(
         parts = rank_parts(data, group.codes, len(group), question.weight, mask)
         rows = np.flatnonzero(mask)
         one = Coded(np.zeros(len(rows), dtype=np.int64), ("all rows",))
-        whole = evaluate(_only(question, rows), replace(model, prediction=model.prediction[rows]),
+        whole = evaluate(replace(question.at(rows), side=None), replace(model, prediction=model.prediction[rows]),
                          one, level=level)
         low, high = interval(whole.own(), metric.scale, level)
         found.append(RankParts(
@@ -371,16 +371,3 @@ def _sides_of(side: Integers | None, n: int) -> list[tuple[str, Booleans]]:
     if side is None:
         return [("all rows", np.ones(n, dtype=bool))]
     return [("here", side == 0), ("elsewhere", side == 1)]
-
-
-def _only(question: Question, rows: Integers) -> Question:
-    """Keep some rows, as a table with one side."""
-
-    def pick(values: Floats | None) -> Floats | None:
-        return None if values is None else values[rows]
-
-    return replace(
-        question, y=question.y[rows], side=None, block=pick(question.block),
-        row=pick(question.row), weight=pick(question.weight), groups=(),
-    )
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -85,6 +85,27 @@ class Question:
     def n(self) -> int:
         """Number of rows."""
         return len(self.y)
+
+    def at(self, rows: Integers) -> Question:
+        """Keep some rows; models' predictions are left as they are.
+
+        Args:
+            rows: Indices.
+
+        Returns:
+            The same question on these rows.
+        """
+
+        def pick(values: Any) -> Any:
+            return None if values is None else values[rows]
+
+        groups = tuple(
+            replace(g, coded=Coded(g.coded.codes[rows], g.coded.keys)) for g in self.groups
+        )
+        return replace(
+            self, y=self.y[rows], groups=groups, side=pick(self.side), block=pick(self.block),
+            row=pick(self.row), weight=pick(self.weight),
+        )
 
 
 @dataclass(frozen=True, eq=False)

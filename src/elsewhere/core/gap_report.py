@@ -274,11 +274,13 @@ class Pairing:
     Args:
         unit: What was hashed: "block", "row identity" or "row position".
         rows: Hash of the units and targets; equal hashes mean the same rows.
+        group: The group of the headline, where there is one side.
         influence: How far the units of each of 200 hash classes move the headline gap.
     """
 
     unit: str
     rows: str
+    group: GroupKey
     influence: tuple[float, ...]
 
 

@@ -1,0 +1,27 @@
+"""The main job: audit predictions that people already have.
+
+`elsewhere.audit(table, ...)` calls `elsewhere.audit.predictions.audit`: the room is named after its
+one job, so the module itself can be called.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from elsewhere.audit.predictions import audit
+from elsewhere.core.gap_report import GapReport
+
+__all__ = ["audit"]
+
+
+class _Room(ModuleType):
+    """A module that does its one job when called."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> GapReport:
+        """Audit predictions; see `elsewhere.audit.predictions.audit`."""
+        return audit(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Room
