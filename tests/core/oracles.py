@@ -33,11 +33,10 @@ LOSSES = {
 class Fitted:
     """Predictions in the shape of a fitted scikit-learn estimator."""
 
-    def __init__(self, prediction: np.ndarray, classes: np.ndarray | None, kind: str) -> None:
+    def __init__(self, prediction: np.ndarray, classes: np.ndarray, kind: str) -> None:
         self.prediction = prediction
+        self.classes_ = classes
         self._estimator_type = kind
-        if classes is not None:
-            self.classes_ = classes
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import Tags, TargetTags
@@ -69,7 +68,7 @@ def scikit_value(
             average = "weighted" if name.endswith("weighted") else "macro"
             return float(sk.roc_auc_score(y, prediction, sample_weight=weight, average=average))
         kind = "regressor" if needs == "value" else "classifier"
-        classes = np.unique(y) if y.ndim == 1 and needs != "value" else None
+        classes = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
         model = Fitted(prediction, classes, kind)
         return float(get_scorer(name)(model, None, y, sample_weight=weight))
 

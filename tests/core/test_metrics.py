@@ -31,6 +31,8 @@ def test_values_equal_scikit_learn(name: str, world: World) -> None:
     data = metric.prepare(world.y, world.prediction)
     cell = cells(len(world.y))
     for weight in weights(len(cell)):
+        if weight is not None and name.startswith("roc_auc_ovo"):  # scikit-learn takes none either
+            continue
         found = metric.evaluate(data, weight, cell, N_CELLS, np.arange(len(cell)))
         for c in range(N_CELLS):
             own = cell == c
@@ -71,7 +73,13 @@ def test_influences_are_derivatives_and_sum_to_zero(name: str, world: World) -> 
             assert found.influence[row] == pytest.approx(expected, abs=1e-8)
 
 
-@pytest.mark.parametrize(("name", "world"), CASES, ids=IDS)
+CHECKED = [
+    (name, world) for name, world in CASES
+    if not (name == "top_k_accuracy" and world.name == "two classes")  # 1 by definition
+]
+
+
+@pytest.mark.parametrize(("name", "world"), CHECKED, ids=[f"{n}-{w}" for n, w in CHECKED])
 def test_every_metric_keeps_its_promises(name: str, world: World) -> None:
     n = len(world.y) if name in METRICS else 180
     check_metric(get_metric(name), y=world.y[:n], prediction=world.prediction[:n])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,24 +22,22 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     Raises:
         InputError: A target cannot be written; the message names it and the reason.
     """
-    waiting: list[tuple[str, Path]] = []
+    waiting: list[tuple[Path, Path]] = []
     target = Path()
     try:
         for target, content in files.items():
             if target.is_dir():
                 raise InputError(f"output {target}", "is a folder", "a file name")
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
             waiting.append((temporary, target))
-            with os.fdopen(handle, "wb") as stream:
+            with temporary.open("wb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            mode = target.stat().st_mode if target.exists() else 0o666 & ~_umask()
-            Path(temporary).chmod(mode & 0o777)
         while waiting:
             temporary, target = waiting[0]
-            Path(temporary).replace(target)
+            temporary.replace(target)
             waiting.pop(0)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -52,11 +49,4 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         ) from error
     finally:
         for temporary, _ in waiting:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Read the process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+            temporary.unlink(missing_ok=True)

@@ -283,7 +283,7 @@ def gap_of(sides: Sides, sampling: Sampling, *, average: Average, level: float) 
     return Gap(
         **compared, next_low=low, next_high=high, n_rows=cast("tuple[int, int]", rows),
         n_blocks=n_blocks, n_groups=n_groups, method=method, metric=metric.name, average=average,
-        level=level, reason="; ".join(r for r in (reason, next_reason) if r),
+        level=level, reason="; ".join(r for r in (reason, next_reason if average == "within" else "") if r),
     )
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from elsewhere.core.gap_report import GroupRow
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from elsewhere.core.gap_report import GroupRow
 
 
 def pooled_gap(row: GroupRow) -> float:

@@ -6,10 +6,13 @@ Widths in percent let a figure fill a phone and a desk alike while its letters k
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from elsewhere.core.calibration import Bin
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from elsewhere.core.calibration import Bin
 
 ROW = 24
 """Height of a group in a forest plot, in pixels; the style sheet has the same number."""
@@ -336,7 +339,9 @@ def _path(xs: Sequence[float], values: Sequence[float], up: Callable[[float], fl
     return "".join(steps)
 
 
-def _band(xs: Sequence[float], spans: Sequence[tuple[float, float]], up: Callable[[float], float]) -> str:
+def _band(
+    xs: Sequence[float], spans: Sequence[tuple[float, float]], up: Callable[[float], float]
+) -> str:
     """Outline the intervals, one closed shape for each unbroken run of groups."""
     shapes: list[str] = []
     run: list[tuple[float, float, float]] = []
@@ -393,8 +398,11 @@ def reliability(
     def at(value: float) -> float:
         return round(SQUARE * min(max(value, 0.0), top) / top, 1)
 
+    def up(value: float) -> float:
+        return round(SQUARE - at(value), 1)
+
     points = tuple(
-        (at(b.predicted), *(round(SQUARE - at(v), 1) for v in (b.observed, b.high, b.low)))
+        (at(b.predicted), up(b.observed), up(b.high), up(b.low))
         for b in curve
         if math.isfinite(b.predicted) and math.isfinite(b.observed)
     )

@@ -136,6 +136,12 @@ def ratio(above: Floats, below: Floats) -> Floats:
         return np.where(below == 0, np.nan, above / below)
 
 
+def effective_size(cell: Integers, n_cells: int, weight: Floats) -> Floats:
+    """Count the rows that weights amount to: (sum of weights)^2 / sum of squares (Kish)."""
+    whole, square = sums(cell, n_cells, weight), sums(cell, n_cells, weight**2)
+    return np.nan_to_num(ratio(whole**2, square))
+
+
 def by_rows(
     value: Floats, influence: Floats, cell: Integers, n_cells: int, weight: Floats | None
 ) -> Evaluated:
@@ -143,10 +149,7 @@ def by_rows(
     rows = sums(cell, n_cells)
     with np.errstate(divide="ignore"):
         factor = np.where(rows > 1, rows / (rows - 1), 1.0)
-    size = rows
-    if weight is not None:
-        size = np.nan_to_num(ratio(sums(cell, n_cells, weight) ** 2,
-                                    sums(cell, n_cells, weight**2)))
+    size = rows if weight is None else effective_size(cell, n_cells, weight)
     influence = np.where(np.isnan(influence), 0.0, influence)
     value = np.where(rows == 0, np.nan, value)
     reason = tuple("" if n else "no rows" for n in size)

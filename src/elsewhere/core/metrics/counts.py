@@ -11,7 +11,7 @@ import numpy as np
 from elsewhere.core.arrays import Floats, Integers, Objects, sums
 from elsewhere.core.errors import InputError
 from elsewhere.core.intervals import Scale
-from elsewhere.core.metrics.base import Evaluated, Metric, Prepared, by_rows, without
+from elsewhere.core.metrics.base import Evaluated, Metric, Prepared, by_rows, effective_size, without
 
 Counts: TypeAlias = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats, Floats]]
 
@@ -67,8 +67,8 @@ class FromCounts(Metric):
         found = by_rows(value, influence, cell, n_cells, weight)
         if self.rests_on == "all":
             return found
-        basis = true if self.rests_on == "true" else predicted
-        size = np.minimum(found.size, basis[:, -1])
+        basis = rows[-1].true if self.rests_on == "true" else rows[-1].predicted
+        size = effective_size(cell, n_cells, basis if weight is None else weight * basis)
         if weight is None:
             found = replace(found, correction=(size / np.maximum(size - 1, 1))[cell])
         return without(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
 
 from elsewhere.core.arrays import Floats, Integers, Objects, sums
@@ -106,14 +108,17 @@ class Resampled(Metric):
         return Evaluated(value, influence, correction, size, tuple(reason), fold)
 
     def _value(self, data: Prepared, weight: Floats | None, rows: Integers) -> tuple[float, str]:
-        """Call the user's function on some rows; a ValueError is a reason, not a crash."""
+        """Call the function on some rows; an error of value or definition is a reason."""
         y, prediction = data.y[rows], data.prediction[rows]
         if self.needs == "label" and data.classes:
             labels = np.asarray(data.classes)
             y, prediction = labels[y], labels[prediction]
+        own = None if weight is None else weight[rows]
         try:
-            found = float(self.function(y, prediction, None if weight is None else weight[rows]))
-        except ValueError as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UndefinedMetricWarning)
+                found = float(self.function(y, prediction, own))
+        except (ValueError, UndefinedMetricWarning) as error:
             return np.nan, str(error).splitlines()[0]
         return found, "" if np.isfinite(found) else "the metric is not finite here"
 
@@ -175,4 +180,7 @@ def from_scorer(name: str, *, seed: int = 0) -> Resampled:
             model = _StoredRegressor(prediction)
         return float(scorer(model, None, y, sample_weight=weight))
 
-    return Resampled(name, value, greater_is_better=True, needs=needs, takes_weights=True, seed=seed)
+    weighted = not name.startswith("roc_auc_ovo")  # scikit-learn has no weights there
+    return Resampled(
+        name, value, greater_is_better=True, needs=needs, takes_weights=weighted, seed=seed
+    )

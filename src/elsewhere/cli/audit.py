@@ -1,0 +1,186 @@
+"""`elsewhere audit`: predictions in, a gap report out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from elsewhere.cli.running import progress
+
+if TYPE_CHECKING:
+    from elsewhere.core.gap_report import GapReport
+
+DEFAULT_OUTPUT = Path("elsewhere-report.html")
+
+Columns = Optional[list[str]]  # noqa: UP045 (Typer reads the annotation at run time)
+Column = Optional[str]  # noqa: UP045
+
+
+def audit_command(
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet or JSONL file of predictions.")
+    ],
+    target: Annotated[
+        str, typer.Option(metavar="COL", help='True labels or numbers; "tag_*" for 0/1 labels.')
+    ],
+    prediction: Annotated[
+        Columns, typer.Option(metavar="COL", help="Predicted labels or numbers; once a model.")
+    ] = None,
+    score: Annotated[
+        Columns,
+        typer.Option(metavar="COL", help='Scores or probabilities; once a model; "p_*" for one '
+                     "column a class."),
+    ] = None,
+    group: Annotated[
+        Columns, typer.Option(metavar="COL", help="Origin of a row (site, month); once a column.")
+    ] = None,
+    block: Annotated[
+        Column, typer.Option(metavar="COL", help="What belongs together (patient, day).")
+    ] = None,
+    row: Annotated[
+        Column, typer.Option(metavar="COL", help="Row identity; pairs here with elsewhere.")
+    ] = None,
+    time: Annotated[
+        Column, typer.Option(metavar="COL", help="Dates or numbers, cut into periods.")
+    ] = None,
+    weight: Annotated[Column, typer.Option(metavar="COL", help="Sample weights.")] = None,
+    here: Annotated[
+        Column,
+        typer.Option(metavar="COND", help='Rows that the model was built on: "split==train".'),
+    ] = None,
+    here_table: Annotated[
+        Column, typer.Option(metavar="FILE", help="The here rows as a file of their own.")
+    ] = None,
+    metric: Annotated[
+        Column,
+        typer.Option(metavar="NAME", help="scikit-learn scorer name or a loss. [default: roc_auc "
+                     "for scores, accuracy for labels, mean_absolute_error for numbers]"),
+    ] = None,
+    positive: Annotated[
+        Column, typer.Option(metavar="VALUE", help="Positive class. [default: the larger of two]")
+    ] = None,
+    threshold: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(metavar="T", help="Scores from T on count as positive."),
+    ] = None,
+    pair: Annotated[
+        Optional[tuple[str, str]],  # noqa: UP045
+        typer.Option(metavar="GROUP GROUP", help="Two groups to compare by name."),
+    ] = None,
+    negligible: Annotated[
+        float,
+        typer.Option(metavar="SIZE", help="Gap that does not matter; needed to say 'no gap'."),
+    ] = 0.0,
+    fail_above: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(metavar="SIZE", help="Exit 1 if the whole interval lies above SIZE."),
+    ] = None,
+    baseline: Annotated[
+        Column, typer.Option(metavar="JSON", help="Earlier report: adds the paired change.")
+    ] = None,
+    out: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(metavar="FILE", help=".html, .json, .csv, .tex or .xml (JUnit); several "
+                     "allowed. [default: elsewhere-report.html]"),
+    ] = None,
+    level: Annotated[float, typer.Option(help="Confidence level of all intervals.")] = 0.95,
+    min_rows: Annotated[int, typer.Option(help="Rows that an intersection needs.")] = 50,
+    max_groups: Annotated[int, typer.Option(help="Most groups of one column.")] = 1_000,
+    max_columns: Annotated[int, typer.Option(help="Most columns of the table.")] = 5_000,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out rows with missing values.")
+    ] = False,
+    delimiter: Annotated[
+        Column, typer.Option(metavar="CHAR", help="Delimiter of text tables. [default: ,]")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Threads; -1 for all cores. Same result.")] = 1,
+    seed: Annotated[int, typer.Option(help="For metrics without a closed form.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Write files only.")] = False,
+) -> int:
+    """Audit predictions that you already have, from any model in any language.
+
+    Prints how the model does here and elsewhere and how sure that is, and writes a report.
+    Exit code 0: done; 1: the gap lies above --fail-above; 2: bad input.
+    """
+    from rich.console import Console
+
+    from elsewhere.audit.predictions import audit
+    from elsewhere.core.files import write_together
+    from elsewhere.data.tables import Limits
+    from elsewhere.report import render, show
+
+    targets = out or [DEFAULT_OUTPUT]
+    check_outputs(targets, inputs=[table, here_table, baseline])
+    earlier = read_report(baseline) if baseline else None
+    with progress() as on_step:
+        report = audit(
+            table, target=target, prediction=prediction, score=score, group=group or (),
+            block=block, row=row, time=time, weight=weight, here=here, here_table=here_table,
+            metric=metric, positive=positive, threshold=threshold, pair=pair,
+            negligible=negligible, level=level, min_rows=min_rows, max_groups=max_groups,
+            drop_missing=drop_missing, baseline=earlier, delimiter=_delimiter(delimiter),
+            limits=Limits(columns=max_columns), jobs=jobs, seed=seed, on_step=on_step,
+        )
+    write_together({path: render(report, path.suffix) for path in targets})
+    if not quiet:
+        show(report, Console())
+        for path in targets:
+            typer.echo(f"report: {path}")
+    return 1 if fail_above is not None and report.gap.low > fail_above else 0
+
+
+def _delimiter(given: str | None) -> str | None:
+    """Let users write the tab by name."""
+    return "\t" if given in ("tab", "\\t") else given
+
+
+def check_outputs(paths: list[Path], *, inputs: list[str | None]) -> None:
+    """Refuse unknown formats and overwritten inputs before any work is done.
+
+    Args:
+        paths: Where reports shall go.
+        inputs: Files that are read.
+
+    Raises:
+        InputError: Names the option and what is wrong.
+    """
+    from elsewhere.core.errors import InputError
+    from elsewhere.report import FORMATS
+
+    read = {Path(name).resolve() for name in inputs if name}
+    for path in paths:
+        if path.suffix.lower() not in FORMATS:
+            raise InputError("--out", f"is {str(path)!r}", f"a name ending in {', '.join(FORMATS)}")
+        if path.resolve() in read:
+            raise InputError("--out", f"is {str(path)!r}, which is read by this run",
+                             "another file name")
+
+
+def read_report(name: str) -> GapReport:
+    """Read an earlier report.
+
+    Args:
+        name: Path to its JSON form.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: Missing, unreadable, too large, or not a report.
+    """
+    from elsewhere.core.errors import InputError
+    from elsewhere.core.gap_report import GapReport
+
+    path = Path(name)
+    if not path.is_file():
+        raise InputError("--baseline", f"({name}) is not a file", "a report written with --out",
+                         "--out report.json in an earlier run")
+    if path.stat().st_size > 2**28:
+        raise InputError("--baseline", f"({name}) is larger than 256 MB", "a report")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("--baseline", f"({name}) cannot be read ({error})", "a JSON report") from None
+    return GapReport.from_json(text)

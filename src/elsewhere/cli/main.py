@@ -1,0 +1,38 @@
+"""The `elsewhere` command: all commands together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from elsewhere import __version__
+from elsewhere.cli.audit import audit_command
+from elsewhere.cli.running import exit_codes
+
+app = typer.Typer(
+    name="elsewhere",
+    help="Your model works here. Will it work elsewhere? "
+    "Measure, explain and close generalization gaps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("audit")(exit_codes(audit_command))
+
+
+def _version(asked: bool) -> None:
+    """Print the version and stop."""
+    if asked:
+        typer.echo(f"elsewhere {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take options that come before the command."""

@@ -1,0 +1,279 @@
+"""The report as one HTML file that needs nothing else: no network, no folder beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from elsewhere.core.errors import InputError
+from elsewhere.report import group_figures, group_tables, sentences
+from elsewhere.report.layout import Context, Fact, Limits, Table
+from elsewhere.report.words import numbers_for, plural
+
+if TYPE_CHECKING:
+    from elsewhere.core.gap_report import GapReport, Grouping, ModelAudit
+    from elsewhere.report.drawing import Forest, Reliability, Series
+
+MAX_BYTES = 2_000_000
+"""No page is larger, whatever the report holds."""
+
+LADDER = (
+    Limits(rows=200, bars=40, sections=24, name=120),
+    Limits(rows=100, bars=40, sections=24, name=100),
+    Limits(rows=50, bars=40, sections=24, name=80),
+    Limits(rows=40, bars=30, sections=16, name=80),
+    Limits(rows=25, bars=25, sections=12, name=60),
+    Limits(rows=15, bars=15, sections=6, name=60),
+    Limits(rows=8, bars=8, sections=3, name=40),
+)
+"""How much is shown: the first step that fits. The last one fits whatever the report holds."""
+
+
+@dataclass(frozen=True)
+class GroupingPart:
+    """A grouping on the page."""
+
+    anchor: str
+    name: str
+    answer: str
+    facts: list[Fact]
+    method: str
+    figure: Forest | None
+    time: Series | None
+    table: Table
+    pairs: Table | None
+    mixes: Table | None
+    parts: Table | None
+    pooling: list[str]
+
+
+@dataclass(frozen=True)
+class CalibrationPart:
+    """A model's calibration on the page."""
+
+    anchor: str
+    sentence: str
+    figure: Reliability | None
+    table: Table | None
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """A model on the page."""
+
+    anchor: str
+    name: str
+    groupings: list[GroupingPart]
+    left_out: str
+    intersections: Table | None
+    calibration: CalibrationPart
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the template prints."""
+
+    table: str
+    subtitle: str
+    first_line: str
+    headline: list[Fact]
+    verdict: str
+    reason: str
+    intervals: list[Fact]
+    interval_figure: Forest | None
+    models: list[ModelPart]
+    models_left_out: str
+    overview: Table | None
+    comparisons: Table | None
+    change: str
+    change_facts: list[Fact]
+    cannot_tell: list[Fact]
+    notes: list[str]
+    notes_left_out: str
+    settings: Table
+    provenance: Table
+
+
+def to_html(report: GapReport) -> str:
+    """Write a report as one self-contained HTML page.
+
+    Args:
+        report: The report.
+
+    Returns:
+        The page: the same report gives the same text, of at most 2 MB in UTF-8.
+
+    Raises:
+        InputError: A report without any model or grouping.
+
+    Cost: one to seven renderings; under a second for thousands of groups.
+    """
+    if not report.models or not all(model.groupings for model in report.models):
+        raise InputError("report", "has a model without groupings", "at least one grouping a model")
+    template = _environment().get_template("page.html")
+    style, script = _asset("page.css"), _asset("page.js")
+    page = ""
+    for limits in LADDER:
+        page = template.render(
+            page=compose(report, limits), style=Markup(style), script=Markup(script),  # noqa: S704  # our own files
+            style_hash=_hash(style), script_hash=_hash(script),
+        )
+        if len(page.encode()) <= MAX_BYTES:
+            break
+    return page
+
+
+@cache
+def _environment() -> Environment:
+    """Load the package's templates, with everything escaped."""
+    return Environment(
+        loader=PackageLoader("elsewhere.report", "templates"), autoescape=True,
+        trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined,
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    """Read the style sheet or the script."""
+    return files("elsewhere.report").joinpath("templates", name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """Name a text in a content security policy."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def compose(report: GapReport, limits: Limits) -> Page:
+    """Choose what stands on the page.
+
+    Args:
+        report: The report.
+        limits: How much is shown.
+
+    Returns:
+        The page's content, in the order in which it is numbered.
+    """
+    context = Context(report, limits, numbers_for(report))
+    figure = group_figures.interval_figure(context)
+    shown = report.models[: limits.sections]
+    each = max(1, limits.sections // len(shown))
+    models = [_model(context, model, i, each) for i, model in enumerate(shown, 1)]
+    several = sum(len(model.groupings) for model in report.models) > 1
+    return Page(
+        table=context.text(report.table), subtitle=_subtitle(context),
+        first_line=context.long_text(report.first_line()),
+        headline=sentences.headline(context), verdict=context.long_text(report.verdict()),
+        reason=context.long_text(report.gap.reason),
+        intervals=sentences.intervals(context), interval_figure=figure, models=models,
+        models_left_out=_left_out(len(shown), len(report.models), "model"),
+        overview=group_tables.overview_table(context) if several else None,
+        comparisons=group_tables.comparison_table(context) if report.comparisons else None,
+        **_change(context), cannot_tell=sentences.cannot_tell(context),
+        notes=[context.long_text(note) for note in report.notes[: limits.rows]],
+        notes_left_out=_left_out(min(len(report.notes), limits.rows), len(report.notes), "note"),
+        settings=group_tables.settings_table(context, "Settings", report.settings),
+        provenance=group_tables.settings_table(context, "Provenance", report.provenance),
+    )
+
+
+def _subtitle(context: Context) -> str:
+    """Name the metric, the models and the number of rows."""
+    report = context.report
+    metric = context.text(report.metric)
+    direction = "higher" if report.greater_is_better else "lower"
+    names = ", ".join(context.model(model) for model in report.models[:3])
+    more = f" and {len(report.models) - 3} more" if len(report.models) > 3 else ""
+    models = f"model {names}" if len(report.models) == 1 else f"models {names}{more}"
+    return (f"{metric} ({direction} is better) of {models} on {plural(report.n_rows, 'row')}; "
+            f"intervals of {context.level}")
+
+
+def _left_out(shown: int, total: int, noun: str) -> str:
+    """Say what is not on the page and where it is."""
+    if shown >= total:
+        return ""
+    return (f"{plural(total - shown, f'more {noun}')} not shown here. The JSON form of this report "
+            "holds everything.")
+
+
+def _model(context: Context, model: ModelAudit, number: int, most: int) -> ModelPart:
+    """Put a model on the page."""
+    anchor = f"model-{number}"
+    groupings = [
+        _grouping(context, model, grouping, f"{anchor}-grouping-{i}")
+        for i, grouping in enumerate(model.groupings[:most], 1)
+    ]
+    crossed = None
+    if model.intersections:
+        other = "Here" if sentences.two_sided(model.groupings[0]) else "Other groups"
+        crossed = group_tables.group_table(
+            context, model.intersections,
+            f"Groups of several columns at once, model {context.model(model)}", name="Groups",
+            other=other, separate=False,
+        )
+    return ModelPart(
+        anchor, context.model(model), groupings,
+        _left_out(len(groupings), len(model.groupings), "grouping"), crossed,
+        _calibration(context, model, f"{anchor}-calibration"),
+    )
+
+
+def _grouping(
+    context: Context, model: ModelAudit, grouping: Grouping, anchor: str
+) -> GroupingPart:
+    """Put a grouping on the page."""
+    gap = grouping.gap
+    method = f"How: {context.long_text(gap.method)}."
+    if gap.reason:
+        method += f" {context.long_text(gap.reason[:1].upper() + gap.reason[1:])}."
+    return GroupingPart(
+        anchor, context.grouping(grouping), sentences.answer(context, gap),
+        sentences.facts(context, grouping), method,
+        group_figures.group_figure(context, model, grouping),
+        group_figures.time_figure(context, model, grouping),
+        group_tables.grouping_table(context, model, grouping),
+        group_tables.pairs_table(context, grouping) if grouping.pairs else None,
+        group_tables.mixes_table(context, grouping) if grouping.mixes else None,
+        group_tables.parts_table(context, grouping) if grouping.parts else None,
+        sentences.pooling(context, grouping) if grouping.parts else [],
+    )
+
+
+def _calibration(context: Context, model: ModelAudit, anchor: str) -> CalibrationPart:
+    """Put a model's calibration on the page."""
+    whole = next((entry for entry in model.calibrations if not entry.key), None)
+    groups = [entry for entry in model.calibrations if entry.key]
+    if whole is None:
+        why = context.long_text(model.calibration_reason or "none was computed")
+        sentence, figure = f"No calibration: {why}.", None
+    else:
+        sentence = sentences.calibrated(context, whole.calibration)
+        figure = group_figures.reliability_figure(context, model, whole)
+    table = group_tables.calibration_table(context, model, groups) if groups else None
+    return CalibrationPart(anchor, sentence, figure, table)
+
+
+def _change(context: Context) -> dict[str, str | list[Fact]]:
+    """Compare with the earlier report, if there is one."""
+    change, numbers = context.report.change, context.numbers
+    if change is None:
+        return {"change": "", "change_facts": []}
+    return {
+        "change": sentences.changed(context, change),
+        "change_facts": [
+            Fact("Gap before", numbers.one(change.before)), Fact("Gap now", numbers.one(change.now)),
+            Fact("Change", numbers.one(change.estimate), numbers.interval(change.low, change.high),
+                 main=True),
+            Fact("Paired by", context.text(change.pairing)),
+        ],
+    }
+
+
