@@ -26,12 +26,14 @@ from elsewhere.report import render, show
 
 FOLDS = 12
 
+
 def features(table: pd.DataFrame) -> np.ndarray:
     """Code what is known before departure as numbers."""
     coded = table.drop(columns=["date", "late", "tailnum", "flight"])
     for name in ("carrier", "origin", "dest"):
         coded[name] = coded[name].astype("category").cat.codes
     return coded.to_numpy(dtype=np.float32)
+
 
 def held_out_scores(x: np.ndarray, y: np.ndarray, fold: np.ndarray, name: str) -> np.ndarray:
     """Score each row by a model that did not train on the row's fold."""
@@ -43,6 +45,7 @@ def held_out_scores(x: np.ndarray, y: np.ndarray, fold: np.ndarray, name: str) -
         model.fit(x[fold != k], y[fold != k])
         score[fold == k] = model.predict_proba(x[fold == k])[:, 1]
     return score
+
 
 def main() -> None:
     """Make the predictions, audit them, and write the reports."""
@@ -69,9 +72,14 @@ def main() -> None:
     written: dict[Path, bytes] = {}
     for name in ("unseen day", "unseen month"):
         report = elsewhere.audit(
-            kept.assign(score=scores[name]), here_table=random, target="late", score="score",
-            group=["month", "carrier", "origin"], block="date", row="flight_id", negligible=0.01,
-
+            kept.assign(score=scores[name]),
+            here_table=random,
+            target="late",
+            score="score",
+            group=["month", "carrier", "origin"],
+            block="date",
+            row="flight_id",
+            negligible=0.01,
         )
         show(report, Console())
         stem = options.out / f"flights-{name.replace(' ', '-')}"
@@ -81,6 +89,7 @@ def main() -> None:
     for path in written:
         if path.suffix == ".html":
             print(f"report: {path}")
+
 
 if __name__ == "__main__":
     main()

@@ -13,8 +13,15 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FETCH = {
-    "pypi": [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-             "--disable-pip-version-check"],
+    "pypi": [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--disable-pip-version-check",
+    ],
     "npm": ["npm", "pack", "--silent"],
 }
 NAME = {"pypi": "{package}=={version}", "npm": "{package}@{version}"}
@@ -33,8 +40,13 @@ def main() -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             name = NAME[asset["registry"]].format(**asset)
-            done = subprocess.run([*FETCH[asset["registry"]], name], cwd=folder, text=True,
-                                  capture_output=True, check=False)
+            done = subprocess.run(
+                [*FETCH[asset["registry"]], name],
+                cwd=folder,
+                text=True,
+                capture_output=True,
+                check=False,
+            )
             if done.returncode:
                 raise SystemExit(f"{name} could not be fetched:\n{done.stderr}")
             archive = Path(folder) / asset["archive"]

@@ -82,7 +82,7 @@ def empty_row(
     key: tuple[tuple[str, Value], ...], *, reason: str = "fewer than 10 rows of a class",
     rate: Rate | None = None,
 ) -> GroupRow:
-    return GroupRow(key, 7, 7, *([NAN] * 13), reason=reason, rate=rate)
+    return GroupRow(key, 7, 7, *([NAN] * 14), reason=reason, rate=rate)
 
 
 def rows_for(

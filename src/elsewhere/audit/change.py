@@ -8,9 +8,10 @@ from elsewhere.audit.groupings import Evaluation, evaluate, key_of, lowest_group
 from elsewhere.audit.question import Question
 from elsewhere.core.arrays import Coded, Floats, Objects, digest, number, sums
 from elsewhere.core.errors import InputError
-from elsewhere.core.gap_report import Change, GapReport, GroupKey, Grouping, Pairing
+from elsewhere.core.gap_report import Change, GapReport, Grouping, GroupKey, Pairing
 from elsewhere.core.gaps import even_shares
 from elsewhere.core.intervals import quantile
+from elsewhere.core.metrics import Resampled
 
 CLASSES = 200
 """Hash classes of independent units: each keeps the sum of its units' influences."""
@@ -64,8 +65,9 @@ def change_since(before: GapReport, now: GapReport, question: Question) -> Chang
         ("kind of gap", before.headline.contrast, now.headline.contrast),
     ):
         if old != new:
-            raise InputError("--baseline", f"has {what} {old!r}", f"{new!r}",
-                             "the same options in both audits")
+            raise InputError(
+                "--baseline", f"has {what} {old!r}", f"{new!r}", "the same options in both audits"
+            )
     old, new = before.pairing, now.pairing
     if old is None or new is None:
         raise InputError("--baseline", "holds no pairing", "a report of an audit")
@@ -80,9 +82,7 @@ def change_since(before: GapReport, now: GapReport, question: Question) -> Chang
     pairing = f"paired by {new.unit}" if same else "different rows, so not paired"
     if old.group:
         pairing += f"; gap of {', '.join(str(v) for _, v in old.group)} in both reports"
-    return Change(
-        before.gap.estimate, estimate, change, change - half, change + half, pairing
-    )
+    return Change(before.gap.estimate, estimate, change, change - half, change + half, pairing)
 
 
 def _spread(influence: Floats) -> float:
@@ -93,6 +93,9 @@ def _spread(influence: Floats) -> float:
 
 def _units(question: Question) -> tuple[str, Objects]:
     """Name the kind of unit and give each row's."""
+    if isinstance(question.metric, Resampled):
+        # Influences of folds: the deal of rows into folds repeats only on the same rows.
+        return "row position", np.arange(question.n)
     if question.block is not None:
         return "block", question.block
     if question.row is not None:
@@ -100,9 +103,7 @@ def _units(question: Question) -> tuple[str, Objects]:
     return "row position", np.arange(question.n)
 
 
-def _influence(
-    found: Evaluation, question: Question, group: GroupKey, values: Objects
-) -> Floats:
+def _influence(found: Evaluation, question: Question, group: GroupKey, values: Objects) -> Floats:
     """Sum what each hash class of units adds to the headline gap."""
     import pandas as pd
 
@@ -120,6 +121,8 @@ def _influence(
         weights[:, 0] = sign * (even_shares(others) - own)
     moved = (weights[sampling.group] * sampling.total).sum(axis=1)
     of_unit = sums(sampling.unit, sampling.n_units, moved)
+    if isinstance(question.metric, Resampled):
+        return sums(np.arange(sampling.n_units) % CLASSES, CLASSES, of_unit)
     texts = values.astype(str).astype(object) if values.dtype.kind == "O" else values
     hashed = np.asarray(pd.util.hash_array(texts), dtype=np.uint64) % CLASSES
     class_of_unit = np.zeros(sampling.n_units, dtype=np.int64)
@@ -133,8 +136,12 @@ def _gap_of_group(question: Question, group: GroupKey, level: float) -> tuple[fl
     names = tuple(c for c, _ in group)
     index = next((g for g, k in enumerate(columns.keys) if key_of(names, k) == group), None)
     if index is None:
-        raise InputError("--baseline", f"is about group {group}", "a group of this table",
-                         "audit tables with the same groups")
+        raise InputError(
+            "--baseline",
+            f"is about group {group}",
+            "a group of this table",
+            "audit tables with the same groups",
+        )
     found = evaluate(question, question.models[0], columns, level=level)
     estimate = float(found.gaps()[0][index])
     return estimate, _influence(found, question, group, _units(question)[1])

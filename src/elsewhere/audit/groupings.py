@@ -12,8 +12,8 @@ from elsewhere.core.arrays import Booleans, Coded, Floats, Integers, Key, number
 from elsewhere.core.gap_report import (
     Contrast,
     Distance,
-    GroupKey,
     Grouping,
+    GroupKey,
     GroupRow,
     RankParts,
     Value,
@@ -72,8 +72,9 @@ class Evaluation:
     def own(self) -> Moments:
         """Moments of each group (elsewhere's, where there are two sides)."""
         cells = self.sampling.cells()
-        return Moments(*(a[:, -1] for a in
-                         (cells.value, cells.variance, cells.freedom, cells.size)))
+        return Moments(
+            *(a[:, -1] for a in (cells.value, cells.variance, cells.freedom, cells.size))
+        )
 
     def other(self) -> Moments:
         """Moments of what each group is compared with."""
@@ -81,13 +82,18 @@ class Evaluation:
             return rest(self.own(), self.metric.scale)
         cells = self.sampling.cells()
         if self.matched:
-            return Moments(*(a[:, 0] for a in
-                             (cells.value, cells.variance, cells.freedom, cells.size)))
+            return Moments(
+                *(a[:, 0] for a in (cells.value, cells.variance, cells.freedom, cells.size))
+            )
         share = even_shares(~np.isnan(self.sampling.value[:, 0]))
         average = self.sampling.average(0, share, bounded=self.metric.scale != "real")
         n = self.sampling.n_groups
-        return Moments(*(np.full(n, float(a)) for a in
-                         (average.value, average.variance, average.freedom, average.size)))
+        return Moments(
+            *(
+                np.full(n, float(a))
+                for a in (average.value, average.variance, average.freedom, average.size)
+            )
+        )
 
     @property
     def matched(self) -> bool:
@@ -118,7 +124,12 @@ class Evaluation:
 
 
 def evaluate(
-    question: Question, model: Model, group: Coded, *, level: float, metric: Metric | None = None,
+    question: Question,
+    model: Model,
+    group: Coded,
+    *,
+    level: float,
+    metric: Metric | None = None,
 ) -> Evaluation:
     """Evaluate a model by group and side.
 
@@ -138,13 +149,27 @@ def evaluate(
     paired = row is not None and two_sided
     unit = number(question.block) if question.block is not None else row
     sides = Sides(
-        metric or question.metric, question.y, model.prediction, side, group.codes, group.keys,
-        unit, question.weight, model.classes, paired, question.block is not None,
+        metric or question.metric,
+        question.y,
+        model.prediction,
+        side,
+        group.codes,
+        group.keys,
+        unit,
+        question.weight,
+        model.classes,
+        paired,
+        question.block is not None,
     )
     data = sides.metric.prepare(sides.y, sides.prediction, sides.classes)
     sampling = sample(
-        sides.metric, data, group=sides.group, n_groups=len(sides.keys),
-        side=side if two_sided else None, n_sides=2 if two_sided else 1, unit=unit,
+        sides.metric,
+        data,
+        group=sides.group,
+        n_groups=len(sides.keys),
+        side=side if two_sided else None,
+        n_sides=2 if two_sided else 1,
+        unit=unit,
         weight=sides.weight,
     )
     return Evaluation(sides, sampling, two_sided, level)
@@ -179,7 +204,8 @@ def grouping(question: Question, model: Model, columns: GroupColumns, level: flo
     contrast: Contrast = "here and elsewhere" if found.two_sided else "each group and the others"
     headline = (
         gap_of(found.sides, found.sampling, average="within", level=level)
-        if found.two_sided else _lowest(found, rows)
+        if found.two_sided
+        else _lowest(found, rows)
     )
     pooled = None
     if found.two_sided:
@@ -188,10 +214,18 @@ def grouping(question: Question, model: Model, columns: GroupColumns, level: flo
         pooled = gap_of(whole.sides, whole.sampling, average="pooled", level=level)
     mixes, distances = _mixes(question, model, columns, level)
     return Grouping(
-        columns.columns, columns.ordered, contrast, headline, rows,
+        columns.columns,
+        columns.ordered,
+        contrast,
+        headline,
+        rows,
         tuple(k for k, c in zip(keys, candidates, strict=True) if c),
-        extremes(badness, keys, level), distances, partial_pooling(badness).spread, pooled,
-        _parts(question, model, columns.coded, level), mixes,
+        extremes(badness, keys, level),
+        distances,
+        partial_pooling(badness).spread,
+        pooled,
+        _parts(question, model, columns.coded, level),
+        mixes,
     )
 
 
@@ -221,16 +255,32 @@ def group_rows(found: Evaluation, columns: tuple[str, ...]) -> tuple[GroupRow, .
         if sampling.rows[g, -1] == 0:
             continue
         reason = sampling.reason[g][-1] or (
-            "rows on one side only" if found.matched and sampling.rows[g, 0] == 0
+            "rows on one side only"
+            if found.matched and sampling.rows[g, 0] == 0
             else sampling.reason[g][0]
         )
-        rows.append(GroupRow(
-            key_of(columns, key), int(sampling.rows[g, -1]), int(sampling.units[g, -1]),
-            float(own.value[g]), float(low[g]), float(high[g]), float(other.value[g]),
-            float(gaps[g]), float(gap_low[g]), float(gap_high[g]), float(joint_low[g]),
-            float(joint_high[g]), float(pooled.value[g]), float(pooled.value[g] - reach[g]),
-            float(pooled.value[g] + reach[g]), float(p[g]), float(q[g]), reason,
-        ))
+        rows.append(
+            GroupRow(
+                key_of(columns, key),
+                int(sampling.rows[g, -1]),
+                int(sampling.units[g, -1]),
+                float(own.value[g]),
+                float(low[g]),
+                float(high[g]),
+                float(other.value[g]),
+                float(gaps[g]),
+                float(gap_low[g]),
+                float(gap_high[g]),
+                float(joint_low[g]),
+                float(joint_high[g]),
+                float(pooled.value[g]),
+                float(pooled.value[g] - reach[g]),
+                float(pooled.value[g] + reach[g]),
+                float(p[g]),
+                float(q[g]),
+                reason,
+            )
+        )
     return tuple(rows)
 
 
@@ -250,14 +300,36 @@ def _lowest(found: Evaluation, rows: tuple[GroupRow, ...]) -> Gap:
     nan = float("nan")
     total = int(found.sampling.rows.sum())
     missing_ = [r.reason for r in rows if r.reason]
-    reason = f"{len(missing_)} of {len(rows)} groups have no value ({missing_[0]})" if (
-        missing_) else ""
+    reason = (
+        f"{len(missing_)} of {len(rows)} groups have no value ({missing_[0]})" if (missing_) else ""
+    )
     if row is None or n < 2:
-        return Gap(nan, nan, nan, nan, nan, nan, nan, (total, total), found.sampling.n_units, n,
-                   "none", metric.name, "within", level, nan, nan, nan, nan,
-                   reason or "fewer than 2 groups have a value")
-    index = next(g for g, k in enumerate(found.sides.keys)
-                 if key_of(tuple(c for c, _ in row.key), k) == row.key)
+        return Gap(
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            nan,
+            (total, total),
+            found.sampling.n_units,
+            n,
+            "none",
+            metric.name,
+            "within",
+            level,
+            nan,
+            nan,
+            nan,
+            nan,
+            reason or "fewer than 2 groups have a value",
+        )
+    index = next(
+        g
+        for g, k in enumerate(found.sides.keys)
+        if key_of(tuple(c for c, _ in row.key), k) == row.key
+    )
     others = found.other()
     here_low, here_high = (float(a[index]) for a in interval(others, metric.scale, level))
     next_low, next_high = nan, nan
@@ -267,10 +339,26 @@ def _lowest(found: Evaluation, rows: tuple[GroupRow, ...]) -> Gap:
     else:
         reason = "; ".join(r for r in (reason, f"{n} groups say nothing about the next one") if r)
     return Gap(
-        row.here, row.value, row.gap, row.joint_low, row.joint_high, next_low, next_high,
-        (total - row.n_rows, row.n_rows), found.sampling.n_units, n,
+        row.here,
+        row.value,
+        row.gap,
+        row.joint_low,
+        row.joint_high,
+        next_low,
+        next_high,
+        (total - row.n_rows, row.n_rows),
+        found.sampling.n_units,
+        n,
         f"largest of {n} gaps to the average of the other groups; limits hold for all groups "
-        "together", metric.name, "within", level, here_low, here_high, row.low, row.high, reason,
+        "together",
+        metric.name,
+        "within",
+        level,
+        here_low,
+        here_high,
+        row.low,
+        row.high,
+        reason,
     )
 
 
@@ -288,7 +376,10 @@ def extremes(
 
 
 def named_pair(
-    question: Question, model: Model, columns: GroupColumns, pair: tuple[GroupKey, GroupKey],
+    question: Question,
+    model: Model,
+    columns: GroupColumns,
+    pair: tuple[GroupKey, GroupKey],
     level: float,
 ) -> Distance:
     """Measure how much worse the second of two named groups does than the first.
@@ -313,7 +404,11 @@ def named_pair(
     below, above = difference(a, b, together)
     reasons = [r for i in (first, second) if (r := found.sampling.reason[i][side])]
     return Distance(
-        pair[0], pair[1], float(a[0] - b[0]), float(below), float(above),
+        pair[0],
+        pair[1],
+        float(a[0] - b[0]),
+        float(below),
+        float(above),
         reason=reasons[0] if reasons else "",
     )
 
@@ -342,9 +437,7 @@ def _mixes(
     return gaps, tuple(distances)
 
 
-def _parts(
-    question: Question, model: Model, group: Coded, level: float
-) -> tuple[RankParts, ...]:
+def _parts(question: Question, model: Model, group: Coded, level: float) -> tuple[RankParts, ...]:
     """Take the pooled area apart, where the metric is the area of one score."""
     metric = question.metric
     if metric.name != "roc_auc" or question.y.ndim == 2 or len(group) < 2:
@@ -356,13 +449,24 @@ def _parts(
         parts = rank_parts(data, group.codes, len(group), question.weight, mask)
         rows = np.flatnonzero(mask)
         one = Coded(np.zeros(len(rows), dtype=np.int64), ("all rows",))
-        whole = evaluate(replace(question.at(rows), side=None), replace(model, prediction=model.prediction[rows]),
-                         one, level=level)
+        whole = evaluate(
+            replace(question.at(rows), side=None),
+            replace(model, prediction=model.prediction[rows]),
+            one,
+            level=level,
+        )
         low, high = interval(whole.own(), metric.scale, level)
-        found.append(RankParts(
-            name, float(whole.own().value[0]), float(low[0]), float(high[0]), parts.within,
-            parts.between, parts.within_share,
-        ))
+        found.append(
+            RankParts(
+                name,
+                float(whole.own().value[0]),
+                float(low[0]),
+                float(high[0]),
+                parts.within,
+                parts.between,
+                parts.within_share,
+            )
+        )
     return tuple(found)
 
 

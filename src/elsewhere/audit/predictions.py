@@ -137,8 +137,24 @@ def audit(
     """
     _check_numbers(level, negligible, jobs, min_rows)
     options = Options(
-        target, prediction, score, group, block, row, time, weight, here, here_table, metric,
-        positive, threshold, drop_missing, max_groups, delimiter, limits or Limits(), seed,
+        target,
+        prediction,
+        score,
+        group,
+        block,
+        row,
+        time,
+        weight,
+        here,
+        here_table,
+        metric,
+        positive,
+        threshold,
+        drop_missing,
+        max_groups,
+        delimiter,
+        limits or Limits(),
+        seed,
     )
     question = ask(table, options)
     _check_classes(question)
@@ -146,10 +162,19 @@ def audit(
     if pair is not None:
         models = _with_pair(question, models, pair, level)
     report = GapReport(
-        question.name, question.metric.name, question.metric.greater_is_better, level, negligible,
-        question.n, models, _comparisons(question, level), None,
-        pairing_of(question, models[0].groupings[0], level), _notes(question),
-        _settings(options), _provenance(question),
+        question.name,
+        question.metric.name,
+        question.metric.greater_is_better,
+        level,
+        negligible,
+        question.n,
+        models,
+        _comparisons(question, level),
+        None,
+        pairing_of(question, models[0].groupings[0], level),
+        _notes(question),
+        _settings(options),
+        _provenance(question),
     )
     if baseline is not None:
         report = replace(report, change=change_since(baseline, report, question))
@@ -178,8 +203,12 @@ def _check_classes(question: Question) -> None:
         return
     distinct = np.unique(number(question.y))
     if len(distinct) < 2:
-        raise InputError("--target", f"has one class ({question.y[0]!r})",
-                         "at least two classes", "check the filter, or --positive")
+        raise InputError(
+            "--target",
+            f"has one class ({question.y[0]!r})",
+            "at least two classes",
+            "check the filter, or --positive",
+        )
 
 
 def _models(
@@ -194,10 +223,16 @@ def _models(
         for columns in question.groups:
             what = f"{model.name} by {' x '.join(columns.columns)}"
             tasks.append((model, what, _bind(_one_grouping, question, model, columns, level)))
-        tasks.append((model, f"{model.name}: intersections",
-                      _bind(_crossings, question, model, crossed, level)))
-        tasks.append((model, f"{model.name}: calibration",
-                      _bind(_calibrations, question, model, level)))
+        tasks.append(
+            (
+                model,
+                f"{model.name}: intersections",
+                _bind(_crossings, question, model, crossed, level),
+            )
+        )
+        tasks.append(
+            (model, f"{model.name}: calibration", _bind(_calibrations, question, model, level))
+        )
     found: list[Any] = []
     results = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
         delayed(run)() for _, _, run in tasks
@@ -208,7 +243,7 @@ def _models(
     width = len(question.groups) + 2
     audits: list[ModelAudit] = []
     for m, model in enumerate(question.models):
-        *groupings, crossings, (calibrations, reason) = found[m * width: (m + 1) * width]
+        *groupings, crossings, (calibrations, reason) = found[m * width : (m + 1) * width]
         audits.append(ModelAudit(model.name, tuple(groupings), crossings, calibrations, reason))
     return tuple(audits)
 
@@ -312,14 +347,22 @@ def _calibrations(
     bounds = np.searchsorted(group[order], np.arange(len(columns.coded) + 1))
     parts = [((), np.arange(len(rows)))]
     for g, key in enumerate(columns.coded.keys):
-        parts.append((key_of(columns.columns, key), order[bounds[g]: bounds[g + 1]]))
+        parts.append((key_of(columns.columns, key), order[bounds[g] : bounds[g + 1]]))
     for key, part in parts:
         if not len(part):
             continue
-        found.append(GroupCalibration(key, calibration(
-            y[part], p[rows][part], unit=None if unit is None else unit[part],
-            weight=None if weight is None else weight[part], level=level,
-        )))
+        found.append(
+            GroupCalibration(
+                key,
+                calibration(
+                    y[part],
+                    p[rows][part],
+                    unit=None if unit is None else unit[part],
+                    weight=None if weight is None else weight[part],
+                    level=level,
+                ),
+            )
+        )
     return tuple(found), ""
 
 
@@ -337,18 +380,35 @@ def _comparisons(question: Question, level: float) -> tuple[Comparison, ...]:
     found: list[Comparison] = []
     for first, second in couples:
         name = " x ".join(columns.columns)
-        kept = (lambda m: m.prediction if question.side is None  # noqa: E731
-                else m.prediction[question.side == 1])
+        kept = lambda m: (
+            m.prediction
+            if question.side is None
+            else m.prediction[question.side == 1]
+        )
         a, b = kept(first), kept(second)
         if a.shape != b.shape:
-            found.append(Comparison(first.name, second.name, name, *[float("nan")] * 3,
-                                    "predictions of different kinds"))
+            found.append(
+                Comparison(
+                    first.name,
+                    second.name,
+                    name,
+                    *[float("nan")] * 3,
+                    "predictions of different kinds",
+                )
+            )
             continue
         gap = _two_models(part, columns, a, b, first, each)
-        found.append(Comparison(
-            first.name, second.name, name, gap.estimate, gap.low, gap.high, gap.reason
-            if np.isnan(gap.estimate) else "",
-        ))
+        found.append(
+            Comparison(
+                first.name,
+                second.name,
+                name,
+                gap.estimate,
+                gap.low,
+                gap.high,
+                gap.reason if np.isnan(gap.estimate) else "",
+            )
+        )
     return tuple(found)
 
 
@@ -358,12 +418,19 @@ def _two_models(
     """Take two models as the two sides of a gap, paired by row."""
     n = part.n
     unit = number(part.block) if part.block is not None else np.arange(n)
-    twice = (lambda values: None if values is None else np.concatenate([values, values]))  # noqa: E731
+    twice = lambda values: None if values is None else np.concatenate([values, values])  # noqa: E731
     sides = Sides(
-        part.metric, twice(part.y), np.concatenate([a, b]), np.repeat(np.arange(2), n),
-        cast("Integers", twice(columns.coded.codes)), columns.coded.keys,
-        cast("Integers", twice(unit)), twice(part.weight), first.classes,
-        paired=True, blocked=part.block is not None,
+        part.metric,
+        twice(part.y),
+        np.concatenate([a, b]),
+        np.repeat(np.arange(2), n),
+        cast("Integers", twice(columns.coded.codes)),
+        columns.coded.keys,
+        cast("Integers", twice(unit)),
+        twice(part.weight),
+        first.classes,
+        paired=True,
+        blocked=part.block is not None,
     )
     return gap_of(sides, sides.sampling(), average="within", level=level)
 
@@ -376,8 +443,12 @@ def _with_pair(
     keys = {str(key): key_of(columns.columns, key) for key in columns.coded.keys}
     for name in pair:
         if name not in keys:
-            raise InputError("--pair", f"names {name!r}, which is no {' x '.join(columns.columns)}",
-                             "two groups of the first grouping", nearest(name, keys))
+            raise InputError(
+                "--pair",
+                f"names {name!r}, which is no {' x '.join(columns.columns)}",
+                "two groups of the first grouping",
+                nearest(name, keys),
+            )
     changed: list[ModelAudit] = []
     for model, found in zip(question.models, models, strict=True):
         distance = named_pair(question, model, columns, (keys[pair[0]], keys[pair[1]]), level)
@@ -410,13 +481,29 @@ def _notes(question: Question) -> tuple[str, ...]:
 def _settings(options: Options) -> dict[str, Value]:
     """List the roles and options that differ from nothing."""
     found: dict[str, Value] = {}
-    for name in ("target", "prediction", "score", "group", "block", "row", "time", "weight",
-                 "here", "positive", "threshold", "drop_missing", "seed"):
+    for name in (
+        "target",
+        "prediction",
+        "score",
+        "group",
+        "block",
+        "row",
+        "time",
+        "weight",
+        "here",
+        "positive",
+        "threshold",
+        "drop_missing",
+        "seed",
+    ):
         value = getattr(options, name)
         if value is None or value == () or value is False:
             continue
-        found[name] = value if isinstance(value, str | int | float) else ", ".join(
-            str(v) for v in cast("Sequence[Any]", value))
+        found[name] = (
+            value
+            if isinstance(value, str | int | float)
+            else ", ".join(str(v) for v in cast("Sequence[Any]", value))
+        )
     if options.here_table is not None:
         given = options.here_table
         found["here_table"] = str(given) if isinstance(given, str) else type(given).__name__
@@ -433,5 +520,3 @@ def _provenance(question: Question) -> dict[str, Value]:
         **{name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
         "table_sha256": question.content_hash,
     }
-
-

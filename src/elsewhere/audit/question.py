@@ -103,8 +103,13 @@ class Question:
             replace(g, coded=Coded(g.coded.codes[rows], g.coded.keys)) for g in self.groups
         )
         return replace(
-            self, y=self.y[rows], groups=groups, side=pick(self.side), block=pick(self.block),
-            row=pick(self.row), weight=pick(self.weight),
+            self,
+            y=self.y[rows],
+            groups=groups,
+            side=pick(self.side),
+            block=pick(self.block),
+            row=pick(self.row),
+            weight=pick(self.weight),
         )
 
 
@@ -170,8 +175,12 @@ def ask(source: Any, options: Options) -> Question:
     columns = table.load(list(dict.fromkeys(wanted)))
     side = condition.sides(columns[condition.column]) if condition else None
     if options.here_table is not None:
-        other = open_table(options.here_table, name="here table", delimiter=options.delimiter,
-                           limits=options.limits)
+        other = open_table(
+            options.here_table,
+            name="here table",
+            delimiter=options.delimiter,
+            limits=options.limits,
+        )
         for column in roles.all:
             other.find(column, "--here-table")
         loaded = other.load(roles.all)
@@ -186,14 +195,28 @@ def ask(source: Any, options: Options) -> Question:
         notes.append(note)
     groups = _groups(columns, roles, options, one_sided=side is None)
     checked = Scored(
-        models[0].prediction, y=y, block=_maybe(columns, options.block),
-        row=_maybe(columns, options.row), weight=_maybe(columns, options.weight),
+        models[0].prediction,
+        y=y,
+        block=_maybe(columns, options.block),
+        row=_maybe(columns, options.row),
+        weight=_maybe(columns, options.weight),
     )
     if positive is not None:
         notes.append(f"positive class: {positive!r}")
     return Question(
-        name, y, models, groups, side, checked.block, checked.row, checked.weight, metric, kind,
-        options.threshold, tuple(notes), table.content_hash(),
+        name,
+        y,
+        models,
+        groups,
+        side,
+        checked.block,
+        checked.row,
+        checked.weight,
+        metric,
+        kind,
+        options.threshold,
+        tuple(notes),
+        table.content_hash(),
     )
 
 
@@ -212,9 +235,11 @@ class _Roles:
 
     @property
     def required(self) -> list[str]:
-        return list(dict.fromkeys(
-            [*self.target, *(c for _, cs in self.models for c in cs), *self.group, *self.other]
-        ))
+        return list(
+            dict.fromkeys(
+                [*self.target, *(c for _, cs in self.models for c in cs), *self.group, *self.other]
+            )
+        )
 
     @property
     def all(self) -> list[str]:
@@ -234,7 +259,8 @@ def _roles(table: Table, options: Options) -> _Roles:
         raise InputError(
             "--prediction / --score",
             "are both given" if options.prediction else "are both absent",
-            "one of them", "--score COLUMN for scores or probabilities, --prediction for labels",
+            "one of them",
+            "--score COLUMN for scores or probabilities, --prediction for labels",
         )
     target = _names(options.target)
     pattern = target[0] if len(target) == 1 and "*" in target[0] else None
@@ -249,8 +275,12 @@ def _roles(table: Table, options: Options) -> _Roles:
         models.append((spec, columns))
     group = _names(options.group)
     if not group and options.time is None:
-        raise InputError("--group", "is absent", "at least one column of groups",
-                         f"--group COLUMN, one of {', '.join(table.names[:8])}")
+        raise InputError(
+            "--group",
+            "is absent",
+            "at least one column of groups",
+            f"--group COLUMN, one of {', '.join(table.names[:8])}",
+        )
     for column in group:
         table.find(column, "--group")
     if len(set(group)) < len(group):
@@ -258,7 +288,9 @@ def _roles(table: Table, options: Options) -> _Roles:
     other = tuple(
         table.find(column, option)
         for option, column in (
-            ("--block", options.block), ("--row", options.row), ("--time", options.time),
+            ("--block", options.block),
+            ("--row", options.row),
+            ("--time", options.time),
             ("--weight", options.weight),
         )
         if column is not None
@@ -267,8 +299,12 @@ def _roles(table: Table, options: Options) -> _Roles:
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": np.equal, "!=": np.not_equal, "<=": np.less_equal, ">=": np.greater_equal,
-    "<": np.less, ">": np.greater,
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<=": np.less_equal,
+    ">=": np.greater_equal,
+    "<": np.less,
+    ">": np.greater,
 }
 
 
@@ -286,8 +322,9 @@ class _Condition:
         """Read COLUMN OPERATOR VALUE."""
         found = re.fullmatch(r"\s*(.+?)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*", text, re.DOTALL)
         if not found:
-            raise InputError("--here", f"is {text!r}", "COLUMN==VALUE (or != < <= > >=)",
-                             "--here 'split==train'")
+            raise InputError(
+                "--here", f"is {text!r}", "COLUMN==VALUE (or != < <= > >=)", "--here 'split==train'"
+            )
         value = found[3]
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
@@ -301,8 +338,11 @@ class _Condition:
                 wanted: Any = words.get(self.value.lower())
                 wanted = float(self.value) if wanted is None else wanted
             except ValueError:
-                raise InputError("--here", f"compares numbers with {self.value!r}",
-                                 f"a number for column {self.column!r}") from None
+                raise InputError(
+                    "--here",
+                    f"compares numbers with {self.value!r}",
+                    f"a number for column {self.column!r}",
+                ) from None
             compared = values.astype(np.float64)
         else:
             compared, wanted = values.astype(str), self.value
@@ -310,22 +350,28 @@ class _Condition:
         if mask.all() or not mask.any():
             which = "every row" if mask.all() else "no row"
             present = ", ".join(repr(k) for k in code(compared).keys[:6])
-            raise InputError("--here", f"({self.text!r}) holds for {which}",
-                             "some rows here and some elsewhere",
-                             f"column {self.column!r} holds {present}")
+            raise InputError(
+                "--here",
+                f"({self.text!r}) holds for {which}",
+                "some rows here and some elsewhere",
+                f"column {self.column!r} holds {present}",
+            )
         return np.where(mask, 0, 1).astype(np.int64)
 
 
-def _under(here: dict[str, Objects], table: dict[str, Objects]) -> tuple[
-    dict[str, Objects], Integers
-]:
+def _under(
+    here: dict[str, Objects], table: dict[str, Objects]
+) -> tuple[dict[str, Objects], Integers]:
     """Put the here table above the table."""
     joined: dict[str, Objects] = {}
     for name, values in table.items():
         above = here[name]
         if above.dtype.kind != values.dtype.kind and "O" in above.dtype.kind + values.dtype.kind:
-            raise InputError("--here-table", f"has another type in column {name!r}",
-                             "the same types as in the table")
+            raise InputError(
+                "--here-table",
+                f"has another type in column {name!r}",
+                "the same types as in the table",
+            )
         joined[name] = np.concatenate([above, values])
     counts = [len(next(iter(part.values()))) for part in (here, table)]
     return joined, np.repeat(np.arange(2), counts)
@@ -344,9 +390,11 @@ def _without_missing(
         if not options.drop_missing:
             first = ", ".join(str(r + 1) for r in np.flatnonzero(gone)[:MAX_MISSING_SHOWN])
             raise InputError(
-                f"column {name!r}", f"misses {int(gone.sum())} of {n} values (rows {first}"
+                f"column {name!r}",
+                f"misses {int(gone.sum())} of {n} values (rows {first}"
                 + (", ...)" if gone.sum() > MAX_MISSING_SHOWN else ")"),
-                "a value in every row", "--drop-missing to leave these rows out",
+                "a value in every row",
+                "--drop-missing to leave these rows out",
             )
         bad |= gone
     if not bad.any():
@@ -378,8 +426,12 @@ def _target(
     hit = _equals(y, options.positive)
     if not hit.any():
         shown = ", ".join(repr(k) for k in code(y).keys[:6])
-        raise InputError("--positive", f"is {options.positive!r}, which never occurs",
-                         f"a value of {roles.target[0]!r}", shown)
+        raise InputError(
+            "--positive",
+            f"is {options.positive!r}, which never occurs",
+            f"a value of {roles.target[0]!r}",
+            shown,
+        )
     return hit.astype(np.int64), options.positive
 
 
@@ -394,7 +446,9 @@ def _equals(values: Objects, wanted: Key) -> Booleans:
 
 
 def _model(
-    columns: dict[str, Objects], spec: tuple[str, tuple[str, ...]], options: Options,
+    columns: dict[str, Objects],
+    spec: tuple[str, tuple[str, ...]],
+    options: Options,
     positive: Key | None,
 ) -> Model:
     """Take one model's predictions."""
@@ -406,7 +460,7 @@ def _model(
         return Model(name, values)
     table = np.stack([columns[c] for c in names], axis=1)
     head, tail = name.split("*", 1)
-    suffixes = tuple(_number_or_text(c[len(head): len(c) - len(tail)]) for c in names)
+    suffixes = tuple(_number_or_text(c[len(head) : len(c) - len(tail)]) for c in names)
     return Model(name, table, suffixes)
 
 
@@ -414,9 +468,7 @@ def _number_or_text(text: str) -> Key:
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
-def _metric(
-    options: Options, y: Objects, model: Model, kind: str, roles: _Roles
-) -> Metric:
+def _metric(options: Options, y: Objects, model: Model, kind: str, roles: _Roles) -> Metric:
     """Choose the metric: as asked, or the usual one for the kind of prediction."""
     if options.metric is not None:
         return get_metric(options.metric, seed=options.seed)
@@ -436,8 +488,12 @@ def _cut(models: tuple[Model, ...], threshold: float | None) -> tuple[tuple[Mode
         at = threshold
         if at is None:
             if values.size and (values.min() < 0 or values.max() > 1):
-                raise InputError("--score", "is not a probability, and the metric takes labels",
-                                 "a threshold", "--threshold VALUE")
+                raise InputError(
+                    "--score",
+                    "is not a probability, and the metric takes labels",
+                    "a threshold",
+                    "--threshold VALUE",
+                )
             at = 0.5
         cut.append(Model(model.name, (values >= at).astype(np.int64), model.classes))
     return tuple(cut), f"scores of at least {at:g} count as positive"
@@ -455,13 +511,17 @@ def _groups(
         coded = code(columns[name])
         if len(coded) > options.max_groups:
             raise InputError(
-                "--group", f"{name!r} has {len(coded)} groups", f"at most {options.max_groups}",
+                "--group",
+                f"{name!r} has {len(coded)} groups",
+                f"at most {options.max_groups}",
                 f"--block {name} if its values are cases rather than origins, or --max-groups "
                 f"{len(coded)}",
             )
         if len(coded) < 2 and one_sided:
             raise InputError(
-                "--group", f"{name!r} has one group ({coded.keys[0]!r})", "at least two groups",
+                "--group",
+                f"{name!r} has one group ({coded.keys[0]!r})",
+                "at least two groups",
                 "another column, or --here to say which rows the model has seen",
             )
         found.append(GroupColumns((name,), coded))
@@ -488,8 +548,9 @@ def periods(values: Objects, name: str) -> GroupColumns:
     else:
         coded = _calendar(_dates(values, name))
     if len(coded) < 2:
-        raise InputError("--time", f"{name!r} holds a single period", "at least two",
-                         "another column")
+        raise InputError(
+            "--time", f"{name!r} holds a single period", "at least two", "another column"
+        )
     return GroupColumns((name,), coded, ordered=True)
 
 
@@ -501,8 +562,12 @@ def _dates(values: Objects, name: str) -> Objects:
         parsed = pd.to_datetime(pd.Series(values), utc=True, format="ISO8601")
     except (ValueError, TypeError, OverflowError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise InputError("--time", f"{name!r} cannot be read as dates ({reason})",
-                         "ISO 8601 such as 2024-05-31 or 2024-05-31T08:00", "convert it") from None
+        raise InputError(
+            "--time",
+            f"{name!r} cannot be read as dates ({reason})",
+            "ISO 8601 such as 2024-05-31 or 2024-05-31T08:00",
+            "convert it",
+        ) from None
     return np.asarray(parsed.dt.tz_localize(None).to_numpy(), dtype="datetime64[s]")
 
 
@@ -534,8 +599,9 @@ def _equal_counts(values: Floats, *, dates: bool = False) -> Coded:
         ends = values[codes == k]
         low, high = ends.min(), ends.max()
         if dates:
-            first, last = (str(np.datetime64(int(v), "s").astype("datetime64[D]"))
-                           for v in (low, high))
+            first, last = (
+                str(np.datetime64(int(v), "s").astype("datetime64[D]")) for v in (low, high)
+            )
             keys.append(f"{first} to {last}")
         else:
             keys.append(f"{low:g} to {high:g}")

@@ -101,10 +101,13 @@ def _rate(
     unit = None if question.block is None else number(question.block[rows])
     weight = None if question.weight is None else question.weight[rows]
     found = sample(
-        SHARE, Prepared(values, values, ()), group=np.zeros(len(rows), dtype=np.int64), n_groups=1,
-        unit=unit, weight=weight,
+        SHARE,
+        Prepared(values, values, ()),
+        group=np.zeros(len(rows), dtype=np.int64),
+        n_groups=1,
+        unit=unit,
+        weight=weight,
     ).cells()
-    moments = Moments(*(a[0, 0] for a in
-                        (found.value, found.variance, found.freedom, found.size)))
+    moments = Moments(*(a[0, 0] for a in (found.value, found.variance, found.freedom, found.size)))
     low, high = interval(moments, "proportion", level)
     return float(moments.value), float(low), float(high)

@@ -30,8 +30,10 @@ def audit_command(
     ] = None,
     score: Annotated[
         Columns,
-        typer.Option(metavar="COL", help='Scores or probabilities; once a model; "p_*" for one '
-                     "column a class."),
+        typer.Option(
+            metavar="COL",
+            help='Scores or probabilities; once a model; "p_*" for one column a class.',
+        ),
     ] = None,
     group: Annotated[
         Columns, typer.Option(metavar="COL", help="Origin of a row (site, month); once a column.")
@@ -55,8 +57,11 @@ def audit_command(
     ] = None,
     metric: Annotated[
         Column,
-        typer.Option(metavar="NAME", help="scikit-learn scorer name or a loss. [default: roc_auc "
-                     "for scores, accuracy for labels, mean_absolute_error for numbers]"),
+        typer.Option(
+            metavar="NAME",
+            help="scikit-learn scorer name or a loss. [default: roc_auc "
+            "for scores, accuracy for labels, mean_absolute_error for numbers]",
+        ),
     ] = None,
     positive: Annotated[
         Column, typer.Option(metavar="VALUE", help="Positive class. [default: the larger of two]")
@@ -82,8 +87,11 @@ def audit_command(
     ] = None,
     out: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option(metavar="FILE", help=".html, .json, .csv, .tex or .xml (JUnit); several "
-                     "allowed. [default: elsewhere-report.html]"),
+        typer.Option(
+            metavar="FILE",
+            help=".html, .json, .csv, .tex or .xml (JUnit); several "
+            "allowed. [default: elsewhere-report.html]",
+        ),
     ] = None,
     level: Annotated[float, typer.Option(help="Confidence level of all intervals.")] = 0.95,
     min_rows: Annotated[int, typer.Option(help="Rows that an intersection needs.")] = 50,
@@ -116,12 +124,32 @@ def audit_command(
     earlier = read_report(baseline) if baseline else None
     with progress() as on_step:
         report = audit(
-            table, target=target, prediction=prediction, score=score, group=group or (),
-            block=block, row=row, time=time, weight=weight, here=here, here_table=here_table,
-            metric=metric, positive=positive, threshold=threshold, pair=pair,
-            negligible=negligible, level=level, min_rows=min_rows, max_groups=max_groups,
-            drop_missing=drop_missing, baseline=earlier, delimiter=_delimiter(delimiter),
-            limits=Limits(columns=max_columns), jobs=jobs, seed=seed, on_step=on_step,
+            table,
+            target=target,
+            prediction=prediction,
+            score=score,
+            group=group or (),
+            block=block,
+            row=row,
+            time=time,
+            weight=weight,
+            here=here,
+            here_table=here_table,
+            metric=metric,
+            positive=positive,
+            threshold=threshold,
+            pair=pair,
+            negligible=negligible,
+            level=level,
+            min_rows=min_rows,
+            max_groups=max_groups,
+            drop_missing=drop_missing,
+            baseline=earlier,
+            delimiter=_delimiter(delimiter),
+            limits=Limits(columns=max_columns),
+            jobs=jobs,
+            seed=seed,
+            on_step=on_step,
         )
     write_together({path: render(report, path.suffix) for path in targets})
     if not quiet:
@@ -154,8 +182,9 @@ def check_outputs(paths: list[Path], *, inputs: list[str | None]) -> None:
         if path.suffix.lower() not in FORMATS:
             raise InputError("--out", f"is {str(path)!r}", f"a name ending in {', '.join(FORMATS)}")
         if path.resolve() in read:
-            raise InputError("--out", f"is {str(path)!r}, which is read by this run",
-                             "another file name")
+            raise InputError(
+                "--out", f"is {str(path)!r}, which is read by this run", "another file name"
+            )
 
 
 def read_report(name: str) -> GapReport:
@@ -175,12 +204,18 @@ def read_report(name: str) -> GapReport:
 
     path = Path(name)
     if not path.is_file():
-        raise InputError("--baseline", f"({name}) is not a file", "a report written with --out",
-                         "--out report.json in an earlier run")
+        raise InputError(
+            "--baseline",
+            f"({name}) is not a file",
+            "a report written with --out",
+            "--out report.json in an earlier run",
+        )
     if path.stat().st_size > 2**28:
         raise InputError("--baseline", f"({name}) is larger than 256 MB", "a report")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("--baseline", f"({name}) cannot be read ({error})", "a JSON report") from None
+        raise InputError(
+            "--baseline", f"({name}) cannot be read ({error})", "a JSON report"
+        ) from None
     return GapReport.from_json(text)

@@ -161,8 +161,13 @@ def _full(covariance: Floats, keep: Floats) -> Floats:
 
 
 def _curve(
-    predicted: Floats, observed: Floats, mass: Floats, bin_of: Integers, w: Floats,
-    variance: Floats, level: float,
+    predicted: Floats,
+    observed: Floats,
+    mass: Floats,
+    bin_of: Integers,
+    w: Floats,
+    variance: Floats,
+    level: float,
 ) -> tuple[Bin, ...]:
     """List the bins with an interval for the observed share."""
     n_bins = len(mass)

@@ -345,8 +345,14 @@ class GapReport:
             first, second = f"here {g.here:.3f}", f"elsewhere {g.elsewhere:.3f}"
         else:
             alone = len(grouping.worst) == 1
-            who = f"worst {grouping.name} {grouping.worst_text}" if alone else (
-                f"lowest {grouping.name}" if self.greater_is_better else f"highest {grouping.name}"
+            who = (
+                f"worst {grouping.name} {grouping.worst_text}"
+                if alone
+                else (
+                    f"lowest {grouping.name}"
+                    if self.greater_is_better
+                    else f"highest {grouping.name}"
+                )
             )
             first, second = f"other groups {g.here:.3f}", f"{who} {g.elsewhere:.3f}"
         line = f"{first} · {second} · gap {g.estimate:.3f} [{g.low:.3f}, {g.high:.3f}]"
@@ -371,10 +377,16 @@ class GapReport:
 
     def to_json(self) -> str:
         """Write the report as JSON: sorted keys, 10 significant digits, null for no number."""
-        return json.dumps(
-            {"schema": SCHEMA, **encode(self)}, ensure_ascii=False, indent=1, allow_nan=False,
-            sort_keys=True,
-        ) + "\n"
+        return (
+            json.dumps(
+                {"schema": SCHEMA, **encode(self)},
+                ensure_ascii=False,
+                indent=1,
+                allow_nan=False,
+                sort_keys=True,
+            )
+            + "\n"
+        )
 
     @classmethod
     def from_json(cls, text: str) -> GapReport:
@@ -392,15 +404,27 @@ class GapReport:
         try:
             found: Any = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError("report", f"is not JSON ({error})", "a report written as .json",
-                             "--out report.json in an earlier run") from None
+            raise InputError(
+                "report",
+                f"is not JSON ({error})",
+                "a report written as .json",
+                "--out report.json in an earlier run",
+            ) from None
         if not isinstance(found, dict) or "schema" not in found:
-            raise InputError("report", "is JSON of another kind", "a report with a schema version",
-                             "--out report.json in an earlier run")
+            raise InputError(
+                "report",
+                "is JSON of another kind",
+                "a report with a schema version",
+                "--out report.json in an earlier run",
+            )
         record: dict[str, Any] = {str(k): v for k, v in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         if record.pop("schema") != SCHEMA:
-            raise InputError("report", "was written by another version of elsewhere",
-                             f"schema {SCHEMA}", "audit the earlier predictions again")
+            raise InputError(
+                "report",
+                "was written by another version of elsewhere",
+                f"schema {SCHEMA}",
+                "audit the earlier predictions again",
+            )
         return decode(cls, record, "report")
 
     def _repr_html_(self) -> str:

@@ -201,8 +201,14 @@ class Sides:
         """Evaluate the metric by group and side."""
         data = self.metric.prepare(self.y, self.prediction, self.classes)
         return sample(
-            self.metric, data, group=self.group, n_groups=len(self.keys), side=self.side,
-            n_sides=2, unit=self.unit, weight=self.weight,
+            self.metric,
+            data,
+            group=self.group,
+            n_groups=len(self.keys),
+            side=self.side,
+            n_sides=2,
+            unit=self.unit,
+            weight=self.weight,
         )
 
 
@@ -237,15 +243,27 @@ def join(here: Scored, elsewhere: Scored, metric: Metric) -> Sides:
         row = number(rows)
         for name, part in (("here", row[: here.n]), ("elsewhere", row[here.n :])):
             if np.bincount(part).max(initial=0) > 1:
-                raise InputError("row", f"repeats identities within {name}",
-                                 "each row once on a side", "block= for rows that belong together")
+                raise InputError(
+                    "row",
+                    f"repeats identities within {name}",
+                    "each row once on a side",
+                    "block= for rows that belong together",
+                )
         paired = bool(np.intersect1d(row[: here.n], row[here.n :]).size)
     unit = number(blocks) if blocks is not None else row if paired else None
     classes = here.classes or elsewhere.classes
     return Sides(
-        metric, stacked["y"], cast("Objects", stacked["prediction"]),
-        np.repeat(np.arange(2), (here.n, elsewhere.n)), group, keys, unit, stacked["weight"],
-        None if classes is None else tuple(classes), paired, blocks is not None,
+        metric,
+        stacked["y"],
+        cast("Objects", stacked["prediction"]),
+        np.repeat(np.arange(2), (here.n, elsewhere.n)),
+        group,
+        keys,
+        unit,
+        stacked["weight"],
+        None if classes is None else tuple(classes),
+        paired,
+        blocks is not None,
     )
 
 
@@ -277,13 +295,23 @@ def gap_of(sides: Sides, sampling: Sampling, *, average: Average, level: float) 
     rows = tuple(int(sampling.rows[s > 0, i].sum()) for i, s in enumerate(shares))
     n_groups = int((shares[1] > 0).sum())
     method = _method(sides, n_groups, average=average, matched=matched)
-    n_blocks = sampling.n_units if taking_part.all() else int(
-        np.unique(sampling.unit[taking_part[sampling.group]]).size
+    n_blocks = (
+        sampling.n_units
+        if taking_part.all()
+        else int(np.unique(sampling.unit[taking_part[sampling.group]]).size)
     )
     return Gap(
-        **compared, next_low=low, next_high=high, n_rows=cast("tuple[int, int]", rows),
-        n_blocks=n_blocks, n_groups=n_groups, method=method, metric=metric.name, average=average,
-        level=level, reason="; ".join(r for r in (reason, next_reason if average == "within" else "") if r),
+        **compared,
+        next_low=low,
+        next_high=high,
+        n_rows=cast("tuple[int, int]", rows),
+        n_blocks=n_blocks,
+        n_groups=n_groups,
+        method=method,
+        metric=metric.name,
+        average=average,
+        level=level,
+        reason="; ".join(r for r in (reason, next_reason if average == "within" else "") if r),
     )
 
 
@@ -310,10 +338,15 @@ def compare(
     first, second = ends if metric.greater_is_better else ends[::-1]
     low, high = difference(first, second, together)
     return {
-        "here": float(ends[0][0]), "here_low": float(ends[0][1]), "here_high": float(ends[0][2]),
-        "elsewhere": float(ends[1][0]), "elsewhere_low": float(ends[1][1]),
-        "elsewhere_high": float(ends[1][2]), "estimate": float(first[0] - second[0]),
-        "low": float(low), "high": float(high),
+        "here": float(ends[0][0]),
+        "here_low": float(ends[0][1]),
+        "here_high": float(ends[0][2]),
+        "elsewhere": float(ends[1][0]),
+        "elsewhere_low": float(ends[1][1]),
+        "elsewhere_high": float(ends[1][2]),
+        "estimate": float(first[0] - second[0]),
+        "low": float(low),
+        "high": float(high),
     }
 
 
@@ -345,8 +378,7 @@ def group_gaps(
 
 def _column(cells: Moments, side: int) -> Moments:
     """Moments of one side."""
-    return Moments(*(a[:, side] for a in
-                     (cells.value, cells.variance, cells.freedom, cells.size)))
+    return Moments(*(a[:, side] for a in (cells.value, cells.variance, cells.freedom, cells.size)))
 
 
 def even_shares(used: Booleans) -> Floats:
@@ -362,9 +394,13 @@ def _next_group(
     used = shares[1] > 0
     n = int(used.sum())
     if n < MIN_GROUPS_FOR_NEXT:
-        return np.nan, np.nan, (
-            f"{n} group{'s say' if n != 1 else ' says'} nothing about the next one "
-            f"(at least {MIN_GROUPS_FOR_NEXT} needed)"
+        return (
+            np.nan,
+            np.nan,
+            (
+                f"{n} group{'s say' if n != 1 else ' says'} nothing about the next one "
+                f"(at least {MIN_GROUPS_FOR_NEXT} needed)"
+            ),
         )
     value = sampling.value
     if matched:

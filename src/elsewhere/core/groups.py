@@ -215,9 +215,7 @@ def rest(values: Moments, scale: Scale) -> Moments:
         return Moments(others(values.value) / n, total / n**2, degrees, size)
 
 
-def against(
-    first: Moments, second: Moments, scale: Scale
-) -> Limits:
+def against(first: Moments, second: Moments, scale: Scale) -> Limits:
     """Intervals of first minus second, from separate rows, at any level.
 
     Args:

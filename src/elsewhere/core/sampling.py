@@ -9,6 +9,7 @@ import numpy as np
 from elsewhere.core.arrays import Floats, Integers, sums
 from elsewhere.core.intervals import KNOWN, Moments
 from elsewhere.core.metrics import Metric, Prepared
+from elsewhere.core.metrics.base import effective_size
 
 PRIOR_UNITS = 4.0
 """Weight, in units, of the average proportion when a group's own variance is estimated inside an
@@ -96,7 +97,9 @@ class Sampling:
             degrees = freedom[used].sum()
         if self.straddles:
             degrees = min(degrees, self.n_units - 1)
-        return Moments(*(np.asarray(x, dtype=np.float64) for x in (value, variance, degrees, whole)))
+        return Moments(
+            *(np.asarray(x, dtype=np.float64) for x in (value, variance, degrees, whole))
+        )
 
     def correlation(self, first: tuple[int, Floats], second: tuple[int, Floats]) -> float:
         """Correlation of two weighted averages, each given as (side, shares).
@@ -157,20 +160,31 @@ def sample(
     rows = sums(cell, n_cells).reshape(n_groups, n_sides)
     size = scores.size.reshape(n_groups, n_sides)
     single = bool(present.max(initial=0) <= 1)
-    influence = scores.influence * np.sqrt(scores.correction) if single else scores.influence
+    correction = scores.correction if single else _by_units(scores.stratum, cell, own_unit)
+    influence = scores.influence * np.sqrt(correction)
     total = sums(slot, n_parts * n_sides, influence).reshape(n_parts, n_sides)
     if not single:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            total = total * np.sqrt(np.where(units > 1, units / (units - 1), 1.0))[part_group]
-        size = np.minimum(size, _kish(slot, part_group, n_groups, n_sides, weight))
+        # Units replace rows: the size shrinks as the number of independent pieces does.
+        pieces = _kish(slot, part_group, n_groups, n_sides, weight)
+        whole = rows if weight is None else effective_size(cell, n_cells, weight).reshape(rows.shape)
+        size = size * np.minimum(pieces / np.maximum(whole, 1e-300), 1.0)
     reasons = tuple(
         tuple(scores.reason[g * n_sides + s] for s in range(n_sides)) for g in range(n_groups)
     )
     value = scores.value.reshape(n_groups, n_sides)
     n_units = int(own_unit.max()) + 1 if n else 0
     found = Sampling(
-        value, total, part_unit, part_group, n_units, straddles, size, np.maximum(units - 1, 0),
-        rows, units, reasons,
+        value,
+        total,
+        part_unit,
+        part_group,
+        n_units,
+        straddles,
+        size,
+        np.maximum(units - 1, 0),
+        rows,
+        units,
+        reasons,
     )
     return _binomial(found) if metric.scale == "proportion" else found
 
@@ -196,6 +210,14 @@ def _parts(
         return unit, np.arange(n_units), home, False
     keys, part = np.unique(unit * n_groups + group, return_inverse=True)
     return part, keys // n_groups, keys % n_groups, True
+
+
+def _by_units(stratum: Integers | None, cell: Integers, unit: Integers) -> Floats:
+    """Correction k / (k - 1) of each row, with k the units that have rows in its stratum."""
+    where = cell if stratum is None else stratum
+    n = int(where.max(initial=0)) + 1
+    units = sums(np.unique(unit * n + where) % n, n)
+    return np.where(units > 1, units / np.maximum(units - 1, 1), 1.0)[where]
 
 
 def _kish(

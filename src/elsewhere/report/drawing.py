@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from elsewhere.report.words import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -104,9 +106,8 @@ def axis_for(marks: Sequence[Mark], always: Iterable[float] = ()) -> Axis:
         The range.
     """
     points = _finite([v for m in marks for v in (m.point, m.shrunk)] + list(always))
-    lows = sorted(_finite(v for m in marks for v in (m.low, m.joint_low)))
-    highs = sorted(_finite(v for m in marks for v in (m.high, m.joint_high)))
-    reach = points + lows[len(lows) // 10 :] + highs[: len(highs) - len(highs) // 10]
+    ends = (v for m in marks for v in (m.low, m.high, m.joint_low, m.joint_high))
+    reach = points + _finite(ends)
     low, high = min(reach, default=0.0), max(reach, default=1.0)
     if points:
         room = 1.5 * max(max(points) - min(points), 1e-12) + _typical_half(marks)
@@ -255,7 +256,7 @@ class Series:
         other: Path of the other side.
         points: Positions (percent, pixels) of the values.
         ticks: Heights in pixels and texts of the axis.
-        labels: First, middle and last group.
+        labels: Positions (percent) and names of the first, middle and last group.
         names: What the two lines stand for.
         height: Height in pixels.
         note: What is left out.
@@ -269,7 +270,7 @@ class Series:
     other: str
     points: tuple[tuple[float, float], ...]
     ticks: tuple[tuple[float, str], ...]
-    labels: tuple[str, ...]
+    labels: tuple[tuple[float, str], ...]
     names: tuple[str, str]
     height: int = LINE_HEIGHT
     note: str = ""
@@ -314,14 +315,15 @@ def series(
 
     xs = [round(10 * across(i), 1) for i in range(len(moments))]
     spans = [(m.low, m.high) for m in moments]
-    middle = moments[len(moments) // 2].name if len(moments) > 4 else ""
+    last = len(moments) - 1
+    named = sorted({0, last // 2, last} if last > 3 else {0, last})
     return Series(
         number, title, description,
         _path(xs, [m.value for m in moments], up), _band(xs, spans, up),
         _path(xs, [m.other for m in moments], up),
         tuple((across(i), up(m.value)) for i, m in enumerate(moments) if math.isfinite(m.value)),
         tuple((up(v), text) for v, text in axis.ticks(4)),
-        (moments[0].name, middle, moments[-1].name) if len(moments) > 1 else (moments[0].name,),
+        tuple((across(i), shorten(moments[i].name, 16)) for i in named),
         names, note=note,
     )
 

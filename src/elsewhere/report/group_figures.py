@@ -90,7 +90,7 @@ def group_figure(context: Context, model: ModelAudit, grouping: Grouping) -> For
         note = (f"{count(len(rows))} of {plural(known, 'group')}: those furthest from the average "
                 "after partial pooling.")
     return forest(
-        next(context.figures), f"{what} by {of}, model {context.model(model)}",
+        next(context.figures), f"{what} by {of}{context.of_model(model)}",
         _description(context, rows, known, has_gap=has_gap),
         [_mark(context, row, has_gap=has_gap) for row in rows],
         reference=0.0 if has_gap else gap.here, band=band, note=note,
@@ -152,7 +152,7 @@ def time_figure(context: Context, model: ModelAudit, grouping: Grouping) -> Seri
     name = "elsewhere" if two_sided(grouping) else "each group"
     return series(
         next(context.figures),
-        f"{metric} over {context.grouping(grouping)}, model {context.model(model)}",
+        f"{metric} over {context.grouping(grouping)}{context.of_model(model)}",
         description, moments, names=(name, "here" if two_sided(grouping) else ""), note=note,
     )
 
@@ -172,5 +172,5 @@ def reliability_figure(
         f"{one(last.observed)} observed. On the diagonal both are equal."
     )
     return reliability(
-        next(context.figures), f"Reliability, model {context.model(model)}", description, curve
+        next(context.figures), f"Reliability{context.of_model(model)}", description, curve
     )

@@ -130,7 +130,7 @@ def grouping_table(context: Context, model: ModelAudit, grouping: Grouping) -> T
     """List the groups of one grouping."""
     return group_table(
         context, grouping.rows,
-        f"Groups by {context.grouping(grouping)}, model {context.model(model)}",
+        f"Groups by {context.grouping(grouping)}{context.of_model(model)}",
         name=context.text(grouping.name), other="Here" if two_sided(grouping) else "Other groups",
     )
 
@@ -212,7 +212,7 @@ def calibration_table(
         )
 
     return Table(
-        next(context.tables), f"Calibration by group, model {context.model(model)}",
+        next(context.tables), f"Calibration by group{context.of_model(model)}",
         (Column("Group", number=False), Column("Rows"), Column("Error", order="descending"),
          Column("Bias"), Column("Note", number=False)),
         tuple(row(entry) for entry in shown), left_out(len(shown), len(known), "group"),

@@ -77,12 +77,23 @@ class Table:
 
 @dataclass(frozen=True)
 class Fact:
-    """A term with its number or sentence."""
+    """A term with its number or sentence.
+
+    Args:
+        term: What it is.
+        text: The number or sentence.
+        extra: A quieter addition beside it, such as the interval.
+        more: A remark under it.
+        main: Whether it is the number to look at first.
+        is_range: Whether the text is an interval and not one number.
+    """
 
     term: str
     text: str
     extra: str = ""
+    more: str = ""
     main: bool = False
+    is_range: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,10 @@ class Context:
     def model(self, model: ModelAudit) -> str:
         """Name a model inside a sentence."""
         return isolate(shorten(model.name, min(self.limits.name, 60)))
+
+    def of_model(self, model: ModelAudit) -> str:
+        """Name a model at the end of a title, where there are several."""
+        return f", model {self.model(model)}" if len(self.report.models) > 1 else ""
 
     def gap(self, row: GroupRow) -> str:
         """Write a group's gap with its own interval."""

@@ -36,6 +36,10 @@ LADDER = (
 """How much is shown: the first step that fits. The last one fits whatever the report holds."""
 
 
+FIRST = "model-1-grouping-1"
+"""Anchor of the first grouping, where things are explained at length."""
+
+
 @dataclass(frozen=True)
 class GroupingPart:
     """A grouping on the page."""
@@ -77,6 +81,14 @@ class ModelPart:
 
 
 @dataclass(frozen=True)
+class ChangePart:
+    """The change against an earlier report."""
+
+    sentence: str
+    facts: list[Fact]
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything that the template prints."""
 
@@ -92,8 +104,7 @@ class Page:
     models_left_out: str
     overview: Table | None
     comparisons: Table | None
-    change: str
-    change_facts: list[Fact]
+    change: ChangePart | None
     cannot_tell: list[Fact]
     notes: list[str]
     notes_left_out: str
@@ -176,7 +187,7 @@ def compose(report: GapReport, limits: Limits) -> Page:
         models_left_out=_left_out(len(shown), len(report.models), "model"),
         overview=group_tables.overview_table(context) if several else None,
         comparisons=group_tables.comparison_table(context) if report.comparisons else None,
-        **_change(context), cannot_tell=sentences.cannot_tell(context),
+        change=_change(context), cannot_tell=sentences.cannot_tell(context),
         notes=[context.long_text(note) for note in report.notes[: limits.rows]],
         notes_left_out=_left_out(min(len(report.notes), limits.rows), len(report.notes), "note"),
         settings=group_tables.settings_table(context, "Settings", report.settings),
@@ -216,7 +227,7 @@ def _model(context: Context, model: ModelAudit, number: int, most: int) -> Model
         other = "Here" if sentences.two_sided(model.groupings[0]) else "Other groups"
         crossed = group_tables.group_table(
             context, model.intersections,
-            f"Groups of several columns at once, model {context.model(model)}", name="Groups",
+            f"Groups of several columns at once{context.of_model(model)}", name="Groups",
             other=other, separate=False,
         )
     return ModelPart(
@@ -243,7 +254,7 @@ def _grouping(
         group_tables.pairs_table(context, grouping) if grouping.pairs else None,
         group_tables.mixes_table(context, grouping) if grouping.mixes else None,
         group_tables.parts_table(context, grouping) if grouping.parts else None,
-        sentences.pooling(context, grouping) if grouping.parts else [],
+        sentences.pooling(context, grouping, first=anchor == FIRST) if grouping.parts else [],
     )
 
 
@@ -261,19 +272,15 @@ def _calibration(context: Context, model: ModelAudit, anchor: str) -> Calibratio
     return CalibrationPart(anchor, sentence, figure, table)
 
 
-def _change(context: Context) -> dict[str, str | list[Fact]]:
+def _change(context: Context) -> ChangePart | None:
     """Compare with the earlier report, if there is one."""
     change, numbers = context.report.change, context.numbers
     if change is None:
-        return {"change": "", "change_facts": []}
-    return {
-        "change": sentences.changed(context, change),
-        "change_facts": [
-            Fact("Gap before", numbers.one(change.before)), Fact("Gap now", numbers.one(change.now)),
-            Fact("Change", numbers.one(change.estimate), numbers.interval(change.low, change.high),
-                 main=True),
-            Fact("Paired by", context.text(change.pairing)),
-        ],
-    }
-
-
+        return None
+    interval = numbers.interval(change.low, change.high)
+    return ChangePart(sentences.changed(context, change), [
+        Fact("Gap before", numbers.one(change.before)),
+        Fact("Gap now", numbers.one(change.now)),
+        Fact("Change", numbers.one(change.estimate), interval, main=True),
+        Fact("Paired by", context.text(change.pairing)),
+    ])

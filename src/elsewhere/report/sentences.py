@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from elsewhere.core.gaps import MIN_GROUPS_FOR_NEXT, Gap
 from elsewhere.report.choice import largest
 from elsewhere.report.layout import Context, Fact
-from elsewhere.report.words import plural
+from elsewhere.report.words import percent, plural
 
 if TYPE_CHECKING:
     from elsewhere.core.calibration import Calibration
@@ -33,6 +33,8 @@ TRUST = (
     "groups would be ordered."
 )
 
+
+BRIEF = "Trust the average within groups to know how well the model orders cases of one group."
 
 def two_sided(grouping: Grouping) -> bool:
     """Whether the gap compares here and elsewhere, and not each group with the others."""
@@ -66,7 +68,7 @@ def headline(context: Context) -> list[Fact]:
     ]
     if math.isfinite(gap.next_low):
         facts.append(Fact(f"next {name}", numbers.interval(gap.next_low, gap.next_high),
-                          "its gap, predicted"))
+                          "its gap, forecast", is_range=True))
     return facts
 
 
@@ -225,17 +227,16 @@ def facts(context: Context, grouping: Grouping) -> list[Fact]:
     if math.isfinite(far.estimate):
         ends = f"{context.group_in_text(far.best)} to {context.group_in_text(far.worst)}"
         found.append(Fact(
-            "Best to worst", numbers.one(far.estimate),
-            f"{numbers.interval(far.low, far.high)} {ends}",
+            "Best to worst", numbers.one(far.estimate), numbers.interval(far.low, far.high), ends,
         ))
     elif far.reason:
         found.append(Fact("Best to worst", context.long_text(far.reason)))
     if math.isfinite(grouping.spread):
         found.append(Fact("Spread beyond chance", numbers.one(grouping.spread),
-                          "standard deviation between groups"))
+                          more="standard deviation between groups"))
     if math.isfinite(gap.detectable):
-        found.append(Fact("Would have been found", numbers.one(gap.detectable),
-                          "a true gap of this size, with power .8"))
+        found.append(Fact("Detectable gap", numbers.one(gap.detectable),
+                          more="would have been found with power .8"))
     return found
 
 
@@ -248,22 +249,22 @@ def worst(context: Context, grouping: Grouping) -> str:
     return grouping.worst_text
 
 
-def pooling(context: Context, grouping: Grouping) -> list[str]:
+def pooling(context: Context, grouping: Grouping, *, first: bool) -> list[str]:
     """Explain the pooled metric in parts and say which number to trust.
 
     Args:
         context: The page.
         grouping: A grouping that has parts.
+        first: Whether this is the first such explanation on the page; later ones are brief.
 
     Returns:
         Paragraphs.
     """
     metric = context.text(context.report.metric)
-    first = grouping.parts[0]
-    known = math.isfinite(first.within_share)
-    share = f"{100 * first.within_share:.0f}\u00a0%" if known else "some"
-    pairs = f"Of all pairs that the pooled {metric} compares ({first.side}), {share} are of one group."
-    paragraphs = [f"{POOLING} {pairs}", TRUST]
+    part = grouping.parts[0]
+    pairs = (f"Of all pairs that the pooled {metric} compares ({part.side}), "
+             f"{percent(part.within_share)} are of one group.")
+    paragraphs = [f"{POOLING} {pairs}", TRUST] if first else [f"{pairs} {BRIEF}"]
     pooled = grouping.pooled_gap
     if pooled is not None and math.isfinite(pooled.estimate):
         both = context.numbers.both

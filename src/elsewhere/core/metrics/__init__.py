@@ -56,10 +56,12 @@ def _build() -> dict[str, Metric]:
     found: list[Metric] = [
         Additive("mean", own_score, greater_is_better=True, needs="nothing"),
         Additive("accuracy", right, greater_is_better=True, needs="label", scale="proportion"),
-        Additive("zero_one_loss", wrong, greater_is_better=False, needs="label",
-                 scale="proportion"),
-        Additive("top_k_accuracy", top_2, greater_is_better=True, needs="probability",
-                 scale="proportion"),
+        Additive(
+            "zero_one_loss", wrong, greater_is_better=False, needs="label", scale="proportion"
+        ),
+        Additive(
+            "top_k_accuracy", top_2, greater_is_better=True, needs="probability", scale="proportion"
+        ),
         FromCounts("balanced_accuracy", balanced),
         FromCounts("matthews_corrcoef", matthews, scale="real"),
         RankArea("roc_auc"),
@@ -74,8 +76,7 @@ def _build() -> dict[str, Metric]:
         ("brier_score", "neg_brier_score", brier, "probability"),
         ("mean_squared_error", "neg_mean_squared_error", squared, "value"),
         ("mean_absolute_error", "neg_mean_absolute_error", absolute, "value"),
-        ("mean_absolute_percentage_error", "neg_mean_absolute_percentage_error", relative,
-         "value"),
+        ("mean_absolute_percentage_error", "neg_mean_absolute_percentage_error", relative, "value"),
         ("mean_squared_log_error", "neg_mean_squared_log_error", squared_log, "value"),
     ]
     for loss, scorer, score, needs in losses:
@@ -105,6 +106,7 @@ def _build() -> dict[str, Metric]:
 
 METRICS: dict[str, Metric] = _build()
 """Metrics with closed-form intervals, by name."""
+
 
 def metric_names() -> tuple[str, ...]:
     """Names that `get_metric` accepts, sorted."""
@@ -146,5 +148,3 @@ def get_metric(metric: str | Metric | Callable[[Any, Any], float], *, seed: int 
     if metric in SCORERS:
         return from_scorer(metric, seed=seed)
     raise InputError("metric", f"is {metric!r}", "a known metric", nearest(metric, metric_names()))
-
-

@@ -163,15 +163,19 @@ def top_k_hit(score: Objects, allowed: Sequence[Sequence[int]] | Objects, k: int
     """
     scores = np.asarray(score, dtype=np.float64)
     if scores.ndim != 2 or not 1 <= k <= scores.shape[1]:
-        raise InputError("k", f"is {k} for scores of shape {scores.shape}",
-                         "1 <= k <= number of classes")
+        raise InputError(
+            "k", f"is {k} for scores of shape {scores.shape}", "1 <= k <= number of classes"
+        )
     if len(allowed) != len(scores):
         raise InputError("allowed", f"has {len(allowed)} rows", f"{len(scores)}, one a score row")
     first = allowed[0] if len(allowed) else 0
     several = not np.isscalar(first)
     rows = np.repeat(np.arange(len(scores)), [len(a) for a in allowed]) if several else None  # type: ignore[arg-type]
-    flat = np.concatenate([np.asarray(a, dtype=np.int64) for a in allowed]) if several else (
-        np.asarray(allowed, dtype=np.int64))
+    flat = (
+        np.concatenate([np.asarray(a, dtype=np.int64) for a in allowed])
+        if several
+        else (np.asarray(allowed, dtype=np.int64))
+    )
     rows = np.arange(len(scores)) if rows is None else rows
     hit = np.zeros(len(scores))
     for part in chunks(len(flat), 16 * scores.shape[1]):
@@ -201,15 +205,17 @@ def absolute(data: Prepared) -> Floats:
 
 
 def relative(data: Prepared) -> Floats:
-    return np.abs(data.y - data.prediction) / np.maximum(
-        np.abs(data.y), np.finfo(np.float64).eps
-    )
+    return np.abs(data.y - data.prediction) / np.maximum(np.abs(data.y), np.finfo(np.float64).eps)
 
 
 def squared_log(data: Prepared) -> Floats:
     if min(data.y.min(initial=0), data.prediction.min(initial=0)) <= -1:
-        raise InputError("target or prediction", "holds values of -1 or less",
-                         "values above -1 for a logarithmic error", "metric='r2'")
+        raise InputError(
+            "target or prediction",
+            "holds values of -1 or less",
+            "values above -1 for a logarithmic error",
+            "metric='r2'",
+        )
     return (np.log1p(data.y) - np.log1p(data.prediction)) ** 2
 
 

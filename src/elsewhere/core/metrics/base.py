@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -33,6 +33,8 @@ class Evaluated:
         reason: Why a cell has no value; empty where it has one.
         unit: Unit of each row that replaces the caller's blocks, where influences were found by
             leaving out whole folds; None otherwise.
+        stratum: Rows whose influences add up to zero among themselves (a class within a cell),
+            numbered from 0, shape (n,); the cell where absent. Blocks are counted by stratum.
     """
 
     value: Floats
@@ -41,6 +43,7 @@ class Evaluated:
     size: Floats
     reason: tuple[str, ...]
     unit: Integers | None = None
+    stratum: Integers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +162,5 @@ def by_rows(
 def without(found: Evaluated, bad: Booleans, why: str) -> Evaluated:
     """Take the value from cells where it means nothing, and say why."""
     value = np.where(bad, np.nan, found.value)
-    reason = tuple(
-        why if drop and not r else r for drop, r in zip(bad, found.reason, strict=True)
-    )
-    return Evaluated(value, found.influence, found.correction, found.size, reason, found.unit)
+    reason = tuple(why if drop and not r else r for drop, r in zip(bad, found.reason, strict=True))
+    return replace(found, value=value, reason=reason)

@@ -8,10 +8,17 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from elsewhere.core.arrays import Floats, Integers, Objects, sums
+from elsewhere.core.arrays import Floats, Integers, sums
 from elsewhere.core.errors import InputError
 from elsewhere.core.intervals import Scale
-from elsewhere.core.metrics.base import Evaluated, Metric, Prepared, by_rows, effective_size, without
+from elsewhere.core.metrics.base import (
+    Evaluated,
+    Metric,
+    Prepared,
+    by_rows,
+    effective_size,
+    without,
+)
 
 Counts: TypeAlias = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats, Floats]]
 
@@ -50,8 +57,7 @@ class FromCounts(Metric):
 
         def count(of: Callable[[_Column], Floats]) -> Floats:
             columns = [
-                sums(cell, n_cells, of(row) if weight is None else weight * of(row))
-                for row in rows
+                sums(cell, n_cells, of(row) if weight is None else weight * of(row)) for row in rows
             ]
             return np.stack(columns, axis=1)
 
@@ -66,7 +72,8 @@ class FromCounts(Metric):
             influence *= weight
         found = by_rows(value, influence, cell, n_cells, weight)
         if self.rests_on == "all":
-            return found
+            undefined = np.isnan(found.value) & (found.size > 0)
+            return without(found, undefined, "no positive rows, true or predicted")
         basis = rows[-1].true if self.rests_on == "true" else rows[-1].predicted
         size = effective_size(cell, n_cells, basis if weight is None else weight * basis)
         if weight is None:
@@ -130,8 +137,12 @@ def counts(kind: str, average: str) -> Counts:
         value, a, b, c = _basis(kind, hits, true, predicted)
         if average == "binary":
             if hits.shape[1] > 2:
-                raise InputError("metric", f"is {kind!r} with {hits.shape[1]} classes",
-                                 "two classes", f"metric='{kind}_macro' or '{kind}_micro'")
+                raise InputError(
+                    "metric",
+                    f"is {kind!r} with {hits.shape[1]} classes",
+                    "two classes",
+                    f"metric='{kind}_macro' or '{kind}_micro'",
+                )
             defined = a[:, -1] > 0
             share = np.zeros_like(hits)
             share[:, -1] = np.where(defined, 1.0, np.nan)
@@ -188,9 +199,12 @@ def sample_ratio(kind: str) -> Callable[[Prepared], Floats]:
 
     def score(data: Prepared) -> Floats:
         if data.y.ndim != 2:
-            raise InputError("target", "has one label a row",
-                             f"one 0/1 column for each label for metric '{kind}_samples'",
-                             f"metric='{kind}_macro'")
+            raise InputError(
+                "target",
+                "has one label a row",
+                f"one 0/1 column for each label for metric '{kind}_samples'",
+                f"metric='{kind}_macro'",
+            )
         hits = (data.y * data.prediction).sum(axis=1).astype(np.float64)[:, None]
         true = data.y.sum(axis=1).astype(np.float64)[:, None]
         predicted = data.prediction.sum(axis=1).astype(np.float64)[:, None]

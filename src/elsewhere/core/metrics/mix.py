@@ -28,8 +28,10 @@ class ClassMix(Metric):
 
     def __init__(self, inner: Additive, mix: Mix) -> None:
         super().__init__(
-            f"{inner.name} ({mix} classes)", greater_is_better=inner.greater_is_better,
-            needs=inner.needs, scale=inner.scale,
+            f"{inner.name} ({mix} classes)",
+            greater_is_better=inner.greater_is_better,
+            needs=inner.needs,
+            scale=inner.scale,
         )
         self.inner = inner
         self.mix: Mix = mix
@@ -74,7 +76,8 @@ def with_mix(metric: Metric, mix: Mix) -> Metric:
         return metric
     if not isinstance(metric, Additive) or metric.needs not in ("label", "probability"):
         raise InputError(
-            "mix", f"is {mix!r} with metric {metric.name!r}",
+            "mix",
+            f"is {mix!r} with metric {metric.name!r}",
             "a mean over rows that have classes, such as accuracy or log_loss",
             "mix='as found'; rank metrics do not depend on the shares of two classes",
         )

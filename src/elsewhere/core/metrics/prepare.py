@@ -21,8 +21,12 @@ def prepare(
 def _need_target(metric: Metric, y: Objects | None) -> Objects:
     """Refuse a missing target."""
     if y is None:
-        raise InputError("y", "is absent", f"a target for metric {metric.name!r}",
-                         "metric='mean' if the prediction is itself the score of each row")
+        raise InputError(
+            "y",
+            "is absent",
+            f"a target for metric {metric.name!r}",
+            "metric='mean' if the prediction is itself the score of each row",
+        )
     return y
 
 
@@ -40,8 +44,9 @@ def _numbers(values: Objects, argument: str, expected: str, hint: str) -> Floats
 def _prepare_nothing(
     metric: Metric, y: Objects | None, prediction: Objects, classes: Sequence[Key] | None
 ) -> Prepared:
-    values = _numbers(prediction, "prediction", "one score for each row, higher is better",
-                      "a numeric column")
+    values = _numbers(
+        prediction, "prediction", "one score for each row, higher is better", "a numeric column"
+    )
     return Prepared(values, values, ())
 
 
@@ -65,9 +70,12 @@ def _labels(values: Objects, argument: str) -> Objects:
         whole = np.equal(np.mod(values, 1), 0)
         if not whole.all():
             example = values[~whole].ravel()[0]
-            raise InputError(argument, f"holds {example:.6g}", "class labels",
-                             "a score metric (--score, metric='roc_auc'), "
-                             "or cut the score at a threshold first")
+            raise InputError(
+                argument,
+                f"holds {example:.6g}",
+                "class labels",
+                "a score metric (--score, metric='roc_auc'), or cut the score at a threshold first",
+            )
         return values.astype(np.int64)
     return values
 
@@ -76,8 +84,12 @@ def _indicators(y: Objects, argument: str) -> Integers:
     """Take (n, labels) of 0 and 1."""
     table = _labels(y, argument)
     if table.dtype.kind not in "iu" or not np.isin(table, (0, 1)).all():
-        raise InputError(argument, "has several columns that are not all 0 or 1",
-                         "one 0/1 column for each label", "one column of class labels instead")
+        raise InputError(
+            argument,
+            "has several columns that are not all 0 or 1",
+            "one 0/1 column for each label",
+            "one column of class labels instead",
+        )
     return table.astype(np.int64)
 
 
@@ -87,27 +99,37 @@ def _prepare_label(
     target = _need_target(metric, y)
     if target.ndim == 2:
         if prediction.shape != target.shape:
-            raise InputError("prediction", f"has shape {prediction.shape}",
-                             f"the target's shape {target.shape}", "one column for each label")
+            raise InputError(
+                "prediction",
+                f"has shape {prediction.shape}",
+                f"the target's shape {target.shape}",
+                "one column for each label",
+            )
         return Prepared(
-            _indicators(target, "target"), _indicators(prediction, "prediction"),
+            _indicators(target, "target"),
+            _indicators(prediction, "prediction"),
             tuple(range(target.shape[1])),
         )
     if prediction.ndim == 2:
-        raise InputError("prediction", f"has {prediction.shape[1]} columns", "one label a row",
-                         "metric='roc_auc_ovr', 'neg_log_loss' or 'top_k_accuracy', "
-                         "or take the most probable class first")
+        raise InputError(
+            "prediction",
+            f"has {prediction.shape[1]} columns",
+            "one label a row",
+            "metric='roc_auc_ovr', 'neg_log_loss' or 'top_k_accuracy', "
+            "or take the most probable class first",
+        )
     coded_y = code(_labels(target, "target"))
     coded_p = code(_labels(prediction, "prediction"))
     together = code(np.array([*coded_y.keys, *coded_p.keys], dtype=object))
     if {type(k) for k in coded_y.keys}.isdisjoint({type(k) for k in coded_p.keys}):
-        raise InputError("prediction", f"holds {coded_p.keys[0]!r}",
-                         f"labels of the target such as {coded_y.keys[0]!r}",
-                         "map both to the same labels")
+        raise InputError(
+            "prediction",
+            f"holds {coded_p.keys[0]!r}",
+            f"labels of the target such as {coded_y.keys[0]!r}",
+            "map both to the same labels",
+        )
     table = {key: index for index, key in enumerate(together.keys)}
-    return Prepared(
-        _recode(coded_y, table), _recode(coded_p, table), together.keys
-    )
+    return Prepared(_recode(coded_y, table), _recode(coded_p, table), together.keys)
 
 
 def _recode(coded: Coded, table: dict[Key, int]) -> Integers:
@@ -120,11 +142,15 @@ def _two_classes(y: Objects, metric: Metric) -> tuple[Integers, tuple[Key, ...]]
     coded = code(_labels(y, "target"))
     if len(coded) != 2:
         many = len(coded) > 2
-        found = f"has {len(coded)} classes" + ("" if many else f" ({coded.keys[0]!r})"
-                                               if coded.keys else "")
+        found = f"has {len(coded)} classes" + (
+            "" if many else f" ({coded.keys[0]!r})" if coded.keys else ""
+        )
         raise InputError(
-            "target", found, f"two classes for metric {metric.name!r}",
-            "metric='roc_auc_ovr' with one probability for each class" if many
+            "target",
+            found,
+            f"two classes for metric {metric.name!r}",
+            "metric='roc_auc_ovr' with one probability for each class"
+            if many
             else "check the filter: there is nothing to tell apart",
         )
     return coded.codes, coded.keys
@@ -134,18 +160,26 @@ def _prepare_score(
     metric: Metric, y: Objects | None, prediction: Objects, classes: Sequence[Key] | None
 ) -> Prepared:
     target = _need_target(metric, y)
-    scores = _numbers(prediction, "score", "numbers, higher for the positive class",
-                      "--prediction for labels")
+    scores = _numbers(
+        prediction, "score", "numbers, higher for the positive class", "--prediction for labels"
+    )
     if target.ndim == 2:
         if scores.shape != target.shape:
-            raise InputError("score", f"has shape {scores.shape}",
-                             f"the target's shape {target.shape}", "one column for each label")
+            raise InputError(
+                "score",
+                f"has shape {scores.shape}",
+                f"the target's shape {target.shape}",
+                "one column for each label",
+            )
         return Prepared(_indicators(target, "target"), scores, tuple(range(target.shape[1])))
     if scores.ndim == 2:
         if scores.shape[1] != 2:
-            raise InputError("score", f"has {scores.shape[1]} columns",
-                             f"one score a row for metric {metric.name!r}",
-                             "metric='roc_auc_ovr' for several classes")
+            raise InputError(
+                "score",
+                f"has {scores.shape[1]} columns",
+                f"one score a row for metric {metric.name!r}",
+                "metric='roc_auc_ovr' for several classes",
+            )
         scores = scores[:, 1]
     codes, keys = _two_classes(target, metric)
     return Prepared(codes, scores, keys)
@@ -158,13 +192,20 @@ def _prepare_probability(
     p = _numbers(prediction, "score", "probabilities between 0 and 1", "--prediction for labels")
     if p.size and (p.min() < 0 or p.max() > 1):
         worst = p.min() if p.min() < 0 else p.max()
-        raise InputError("score", f"holds {worst:.6g}, outside [0, 1]",
-                         f"probabilities for metric {metric.name!r}",
-                         "metric='roc_auc', which takes any score, or calibrate the score first")
+        raise InputError(
+            "score",
+            f"holds {worst:.6g}, outside [0, 1]",
+            f"probabilities for metric {metric.name!r}",
+            "metric='roc_auc', which takes any score, or calibrate the score first",
+        )
     if target.ndim == 2:
         if p.shape != target.shape:
-            raise InputError("score", f"has shape {p.shape}",
-                             f"the target's shape {target.shape}", "one column for each label")
+            raise InputError(
+                "score",
+                f"has shape {p.shape}",
+                f"the target's shape {target.shape}",
+                "one column for each label",
+            )
         return Prepared(_indicators(target, "target"), p, tuple(range(target.shape[1])))
     if p.ndim == 1:
         codes, keys = _two_classes(target, metric)
@@ -172,8 +213,11 @@ def _prepare_probability(
     coded = code(_labels(target, "target"))
     keys = tuple(classes) if classes is not None else _classes_of_columns(coded, p.shape[1])
     if len(keys) != p.shape[1]:
-        raise InputError("classes", f"has {len(keys)} entries",
-                         f"one for each of the {p.shape[1]} probability columns")
+        raise InputError(
+            "classes",
+            f"has {len(keys)} entries",
+            f"one for each of the {p.shape[1]} probability columns",
+        )
     return Prepared(encode(_labels(target, "target"), keys, "target"), p, keys)
 
 
@@ -183,8 +227,12 @@ def _classes_of_columns(coded: Coded, width: int) -> tuple[Key, ...]:
         return coded.keys
     if all(isinstance(key, int) and 0 <= key < width for key in coded.keys):
         return tuple(range(width))
-    raise InputError("score", f"has {width} columns while the target has {len(coded)} classes",
-                     "one probability column for each class", "name the classes: classes=[...]")
+    raise InputError(
+        "score",
+        f"has {width} columns while the target has {len(coded)} classes",
+        "one probability column for each class",
+        "name the classes: classes=[...]",
+    )
 
 
 def _prepare_anything(

@@ -17,6 +17,7 @@ from elsewhere.core.metrics.base import (
     ratio,
 )
 
+
 class RankArea(Metric):
     """Area under the ROC curve: the chance that a positive row outranks a negative one.
 
@@ -154,8 +155,13 @@ def _rank(positive: Objects, score: Floats, cell: Integers, n_cells: int) -> _Ra
     first, last = np.repeat(edges[:-1], lengths), np.repeat(edges[1:], lengths)
     bounds = np.searchsorted(sorted_cell, np.arange(n_cells + 1))
     return _Ranked(
-        order, sorted_cell, positive[order], first, last,
-        bounds[sorted_cell], bounds[sorted_cell + 1],
+        order,
+        sorted_cell,
+        positive[order],
+        first,
+        last,
+        bounds[sorted_cell],
+        bounds[sorted_cell + 1],
     )
 
 
@@ -168,7 +174,11 @@ def _running(values: Floats) -> Floats:
 
 
 def _column_area(
-    positive: Objects, score: Floats, weight: Floats | None, cell: Integers, n_cells: int,
+    positive: Objects,
+    score: Floats,
+    weight: Floats | None,
+    cell: Integers,
+    n_cells: int,
     least: int = MIN_CLASS_ROWS,
 ) -> Evaluated:
     """ROC area of one column in every cell, with DeLong's placements as influences."""
@@ -200,8 +210,12 @@ def _column_area(
     own = np.where(positive.astype(bool), rows_up[cell], rows_down[cell])
     correction = own / np.maximum(own - 1, 1)
     return Evaluated(
-        value, influence, correction, np.minimum(rows_up, rows_down),
+        value,
+        influence,
+        correction,
+        np.minimum(rows_up, rows_down),
         _few_reasons(rows_up, rows_down),
+        stratum=2 * cell + positive,
     )
 
 

@@ -70,8 +70,10 @@ class Resampled(Metric):
         """Evaluate every cell whole and without each fold."""
         if weight is not None and not self.takes_weights:
             raise InputError(
-                "weight", f"was given, but metric {self.name!r} takes none",
-                "a metric with a sample_weight argument", "leave the weights out",
+                "weight",
+                f"was given, but metric {self.name!r} takes none",
+                "a metric with a sample_weight argument",
+                "leave the weights out",
             )
         n_units = int(unit.max()) + 1 if len(unit) else 0
         fold_of_unit = generator(self.seed, "folds", self.name).permutation(n_units) % self.folds
