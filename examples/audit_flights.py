@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from rich.console import Console
 from rich.progress import track
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -23,6 +23,9 @@ import elsewhere
 from elsewhere.core.files import write_together
 from elsewhere.data import flights
 from elsewhere.report import render, show
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDS = 12
 

@@ -99,7 +99,7 @@ def test_fewer_than_two_groups_have_no_distance_and_are_their_own_worst() -> Non
 
 def test_partial_pooling_beats_raw_values() -> None:
     rng = np.random.default_rng(0)
-    raw, pooled, spreads, held = 0.0, 0.0, [], []
+    raw, pooled, spreads = 0.0, 0.0, []
     for _ in range(RUNS):
         truth = np.clip(rng.normal(0.2, 0.05, 16), 0.01, 0.6)
         found = draw("proportions", truth, 50, rng)
@@ -107,9 +107,24 @@ def test_partial_pooling_beats_raw_values() -> None:
         raw += ((found.value - truth) ** 2).sum()
         pooled += ((shrunk.value - truth) ** 2).sum()
         spreads.append(shrunk.spread)
-        held.append((np.abs(shrunk.value - truth) <= 1.96 * shrunk.error).mean())
     assert pooled < 0.65 * raw
     assert np.mean(spreads) == pytest.approx(0.05, abs=0.012)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.05, 0.1])
+def test_errors_of_shrunken_values_hold_for_normal_estimates(spread: float) -> None:
+    rng = np.random.default_rng([1, round(100 * spread)])
+    error, held = 0.057 * rng.uniform(0.5, 1.5, 16), []
+    for _ in range(RUNS):
+        truth = rng.normal(0.2, spread, 16)
+        value = rng.normal(truth, error)
+        found = Estimates(
+            value, lambda level, v=value: tuple(  # type: ignore[arg-type, return-value]
+                v + sign * stats.norm.ppf((1 + level) / 2) * error for sign in (-1, 1)
+            ),
+        )
+        shrunk = partial_pooling(found)
+        held.append((np.abs(shrunk.value - truth) <= 1.96 * shrunk.error).mean())
     assert np.mean(held) >= 0.93
 
 

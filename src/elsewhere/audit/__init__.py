@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elsewhere.audit.predictions import audit
-from elsewhere.core.gap_report import GapReport
+
+if TYPE_CHECKING:
+    from elsewhere.core.gap_report import GapReport
 
 __all__ = ["audit"]
 

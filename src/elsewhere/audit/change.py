@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from elsewhere.audit.groupings import Evaluation, evaluate, key_of, lowest_group
-from elsewhere.audit.question import Question
 from elsewhere.core.arrays import Coded, Floats, Objects, digest, number, sums
 from elsewhere.core.errors import InputError
 from elsewhere.core.gap_report import Change, GapReport, Grouping, GroupKey, Pairing
-from elsewhere.core.gaps import even_shares
 from elsewhere.core.intervals import quantile
 from elsewhere.core.metrics import Resampled
+from elsewhere.core.untyped import untyped
+
+if TYPE_CHECKING:
+    from elsewhere.audit.question import Question
 
 CLASSES = 200
 """Hash classes of independent units: each keeps the sum of its units' influences."""
@@ -105,26 +109,22 @@ def _units(question: Question) -> tuple[str, Objects]:
 
 def _influence(found: Evaluation, question: Question, group: GroupKey, values: Objects) -> Floats:
     """Sum what each hash class of units adds to the headline gap."""
-    import pandas as pd
-
     sampling, sign = found.sampling, found.metric.sign
     weights = np.zeros(sampling.value.shape)
     if found.two_sided:
-        known = ~np.isnan(sampling.value)
-        used = known.all(axis=1) if found.matched else known
-        weights[:, 0] = sign * even_shares(used if found.matched else used[:, 0])
-        weights[:, 1] = -sign * even_shares(used if found.matched else used[:, 1])
+        here, elsewhere = sampling.even_shares()
+        weights[:, 0], weights[:, 1] = sign * here, -sign * elsewhere
     elif group:
         columns = tuple(c for c, _ in group)
         own = np.array([key_of(columns, key) == group for key in found.sides.keys])
-        others = ~np.isnan(sampling.value[:, 0]) & ~own
-        weights[:, 0] = sign * (even_shares(others) - own)
+        others = np.asarray(~np.isnan(sampling.value[:, 0]) & ~own, dtype=np.float64)
+        weights[:, 0] = sign * (others / max(others.sum(), 1.0) - own)
     moved = (weights[sampling.group] * sampling.total).sum(axis=1)
     of_unit = sums(sampling.unit, sampling.n_units, moved)
     if isinstance(question.metric, Resampled):
         return sums(np.arange(sampling.n_units) % CLASSES, CLASSES, of_unit)
     texts = values.astype(str).astype(object) if values.dtype.kind == "O" else values
-    hashed = np.asarray(pd.util.hash_array(texts), dtype=np.uint64) % CLASSES
+    hashed = np.asarray(untyped("pandas").util.hash_array(texts), dtype=np.uint64) % CLASSES
     class_of_unit = np.zeros(sampling.n_units, dtype=np.int64)
     class_of_unit[number(values)] = hashed.astype(np.int64)
     return sums(class_of_unit, CLASSES, of_unit)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from elsewhere.audit.question import GroupColumns, Model, Question
 from elsewhere.core.arrays import Booleans, Coded, Floats, Integers, Key, number
 from elsewhere.core.gap_report import (
     Contrast,
@@ -22,7 +21,6 @@ from elsewhere.core.gaps import (
     MIN_GROUPS_FOR_NEXT,
     Gap,
     Sides,
-    even_shares,
     gap_of,
     group_gaps,
     next_interval,
@@ -39,11 +37,14 @@ from elsewhere.core.groups import (
     worst_candidates,
 )
 from elsewhere.core.intervals import Moments, difference, interval, quantile, simultaneous
-from elsewhere.core.metrics import Metric
 from elsewhere.core.metrics.additive import Additive
 from elsewhere.core.metrics.mix import Mix, with_mix
 from elsewhere.core.metrics.rank import rank_parts
 from elsewhere.core.sampling import Sampling, sample
+
+if TYPE_CHECKING:
+    from elsewhere.audit.question import GroupColumns, Model, Question
+    from elsewhere.core.metrics import Metric
 
 MAX_CLASSES_FOR_MIXES = 50
 
@@ -85,7 +86,7 @@ class Evaluation:
             return Moments(
                 *(a[:, 0] for a in (cells.value, cells.variance, cells.freedom, cells.size))
             )
-        share = even_shares(~np.isnan(self.sampling.value[:, 0]))
+        share = self.sampling.even_shares()[0]
         average = self.sampling.average(0, share, bounded=self.metric.scale != "real")
         n = self.sampling.n_groups
         return Moments(
@@ -98,7 +99,7 @@ class Evaluation:
     @property
     def matched(self) -> bool:
         """Whether some group stands on both sides."""
-        return self.two_sided and bool((self.sampling.rows > 0).all(axis=1).any())
+        return self.sampling.matched
 
     def gaps(self) -> tuple[Floats, Limits]:
         """Gap of every group, positive when worse, with its limits at any level."""
@@ -402,14 +403,14 @@ def named_pair(
         a, b = b, a
     together = found.sampling.correlation((side, shares[0]), (side, shares[1]))
     below, above = difference(a, b, together)
-    reasons = [r for i in (first, second) if (r := found.sampling.reason[i][side])]
+    reason = found.sampling.reason[first][side] or found.sampling.reason[second][side]
     return Distance(
         pair[0],
         pair[1],
         float(a[0] - b[0]),
         float(below),
         float(above),
-        reason=reasons[0] if reasons else "",
+        reason=reason,
     )
 
 

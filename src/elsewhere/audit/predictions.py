@@ -36,14 +36,17 @@ from elsewhere.core.gap_report import (
     GapReport,
     GroupCalibration,
     Grouping,
+    GroupKey,
     GroupRow,
     ModelAudit,
     Value,
     key_text,
 )
-from elsewhere.core.gaps import Sides, gap_of
+from elsewhere.core.gaps import Gap, gap_of, join
 from elsewhere.core.groups import benjamini_hochberg
 from elsewhere.core.intervals import simultaneous
+from elsewhere.core.scores import Scored
+from elsewhere.core.untyped import untyped
 from elsewhere.data.tables import Limits
 
 MAX_INTERSECTIONS = 200
@@ -215,8 +218,7 @@ def _models(
     question: Question, level: float, min_rows: int, jobs: int, on_step: Step
 ) -> tuple[ModelAudit, ...]:
     """Audit every model under every grouping, in threads."""
-    from joblib import Parallel, delayed
-
+    joblib = untyped("joblib")
     crossed = intersections(question, min_rows)
     tasks: list[tuple[Model, str, Callable[[], Any]]] = []
     for model in question.models:
@@ -234,10 +236,10 @@ def _models(
             (model, f"{model.name}: calibration", _bind(_calibrations, question, model, level))
         )
     found: list[Any] = []
-    results = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
-        delayed(run)() for _, _, run in tasks
+    results = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
+        joblib.delayed(run)() for _, _, run in tasks
     )
-    for result in cast("Any", results):
+    for result in results:
         on_step(len(found) + 1, len(tasks), tasks[len(found)][1])
         found.append(result)
     width = len(question.groups) + 2
@@ -345,7 +347,7 @@ def _calibrations(
     group = columns.coded.codes[rows]
     order = np.argsort(group, kind="stable")
     bounds = np.searchsorted(group[order], np.arange(len(columns.coded) + 1))
-    parts = [((), np.arange(len(rows)))]
+    parts: list[tuple[GroupKey, Integers]] = [((), np.arange(len(rows)))]
     for g, key in enumerate(columns.coded.keys):
         parts.append((key_of(columns.columns, key), order[bounds[g] : bounds[g + 1]]))
     for key, part in parts:
@@ -373,65 +375,34 @@ def _comparisons(question: Question, level: float) -> tuple[Comparison, ...]:
     """Compare every two models on the same rows (elsewhere's, where there are two sides)."""
     couples = list(itertools.combinations(question.models, 2))
     each = simultaneous(level, len(couples))
-    part = question
-    if question.side is not None:
-        part = question.at(np.flatnonzero(question.side == 1))
-    columns = part.groups[0]
+    rows = np.arange(question.n) if question.side is None else np.flatnonzero(question.side == 1)
+    part = question.at(rows)
+    name = " x ".join(part.groups[0].columns)
     found: list[Comparison] = []
     for first, second in couples:
-        name = " x ".join(columns.columns)
-        kept = lambda m: (
-            m.prediction
-            if question.side is None
-            else m.prediction[question.side == 1]
-        )
-        a, b = kept(first), kept(second)
-        if a.shape != b.shape:
-            found.append(
-                Comparison(
-                    first.name,
-                    second.name,
-                    name,
-                    *[float("nan")] * 3,
-                    "predictions of different kinds",
-                )
-            )
-            continue
-        gap = _two_models(part, columns, a, b, first, each)
+        gap = _two_models(part, first, second, rows, each)
+        reason = gap.reason if np.isnan(gap.estimate) else ""
         found.append(
-            Comparison(
-                first.name,
-                second.name,
-                name,
-                gap.estimate,
-                gap.low,
-                gap.high,
-                gap.reason if np.isnan(gap.estimate) else "",
-            )
+            Comparison(first.name, second.name, name, gap.estimate, gap.low, gap.high, reason)
         )
     return tuple(found)
 
 
-def _two_models(
-    part: Question, columns: GroupColumns, a: Any, b: Any, first: Model, level: float
-) -> Any:
+def _two_models(part: Question, first: Model, second: Model, rows: Integers, level: float) -> Gap:
     """Take two models as the two sides of a gap, paired by row."""
-    n = part.n
-    unit = number(part.block) if part.block is not None else np.arange(n)
-    twice = lambda values: None if values is None else np.concatenate([values, values])  # noqa: E731
-    sides = Sides(
-        part.metric,
-        twice(part.y),
-        np.concatenate([a, b]),
-        np.repeat(np.arange(2), n),
-        cast("Integers", twice(columns.coded.codes)),
-        columns.coded.keys,
-        cast("Integers", twice(unit)),
-        twice(part.weight),
-        first.classes,
-        paired=True,
-        blocked=part.block is not None,
-    )
+
+    def scored(model: Model) -> Scored:
+        return Scored(
+            model.prediction[rows],
+            y=part.y,
+            group=part.groups[0].coded.codes,
+            block=part.block,
+            weight=part.weight,
+            row=np.arange(part.n),
+            classes=model.classes,
+        )
+
+    sides = join(scored(first), scored(second), part.metric)
     return gap_of(sides, sides.sampling(), average="within", level=level)
 
 

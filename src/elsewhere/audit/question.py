@@ -24,6 +24,7 @@ from elsewhere.core.arrays import (
 from elsewhere.core.errors import InputError
 from elsewhere.core.metrics import Metric, get_metric
 from elsewhere.core.scores import Scored
+from elsewhere.core.untyped import untyped
 from elsewhere.data.tables import Limits, Table, open_table
 
 Names: TypeAlias = str | Sequence[str]
@@ -185,11 +186,11 @@ def ask(source: Any, options: Options) -> Question:
             other.find(column, "--here-table")
         loaded = other.load(roles.all)
         columns, side = _under(loaded, columns)
-    columns, side, notes = _without_missing(columns, side, roles.required, options)
+    columns, side, notes = _without_missing(columns, side, roles.all, options)
     y, positive = _target(columns, roles, options)
     kind: Literal["prediction", "score"] = "score" if options.score else "prediction"
     models = tuple(_model(columns, spec, options, positive) for spec in roles.models)
-    metric = _metric(options, y, models[0], kind, roles)
+    metric = _metric(options, y, models[0], kind)
     if metric.needs == "label" and kind == "score":
         models, note = _cut(models, options.threshold)
         notes.append(note)
@@ -234,16 +235,12 @@ class _Roles:
     other: tuple[str, ...]
 
     @property
-    def required(self) -> list[str]:
+    def all(self) -> list[str]:
         return list(
             dict.fromkeys(
                 [*self.target, *(c for _, cs in self.models for c in cs), *self.group, *self.other]
             )
         )
-
-    @property
-    def all(self) -> list[str]:
-        return self.required
 
 
 def _names(given: Names | None) -> tuple[str, ...]:
@@ -417,9 +414,10 @@ def _target(
     columns: dict[str, Objects], roles: _Roles, options: Options
 ) -> tuple[Objects, Key | None]:
     """Take the target; with --positive as 0 and 1. Return it with the positive class's name."""
-    if len(roles.target) > 1:
+    first, *others = roles.target
+    if others:
         return np.stack([columns[c] for c in roles.target], axis=1), None
-    y = columns[roles.target[0]]
+    y = columns[first]
     if options.positive is None:
         coded = code(y) if y.dtype.kind != "f" or len(np.unique(y[:1000])) <= 2 else None
         return y, coded.keys[1] if coded is not None and len(coded) == 2 and options.score else None
@@ -429,7 +427,7 @@ def _target(
         raise InputError(
             "--positive",
             f"is {options.positive!r}, which never occurs",
-            f"a value of {roles.target[0]!r}",
+            f"a value of {first!r}",
             shown,
         )
     return hit.astype(np.int64), options.positive
@@ -468,7 +466,7 @@ def _number_or_text(text: str) -> Key:
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
-def _metric(options: Options, y: Objects, model: Model, kind: str, roles: _Roles) -> Metric:
+def _metric(options: Options, y: Objects, model: Model, kind: str) -> Metric:
     """Choose the metric: as asked, or the usual one for the kind of prediction."""
     if options.metric is not None:
         return get_metric(options.metric, seed=options.seed)
@@ -483,10 +481,10 @@ def _metric(options: Options, y: Objects, model: Model, kind: str, roles: _Roles
 def _cut(models: tuple[Model, ...], threshold: float | None) -> tuple[tuple[Model, ...], str]:
     """Turn scores into labels 0 and 1 for a metric of labels."""
     cut: list[Model] = []
+    at = 0.5
     for model in models:
         values = model.prediction.astype(np.float64)
-        at = threshold
-        if at is None:
+        if threshold is None:
             if values.size and (values.min() < 0 or values.max() > 1):
                 raise InputError(
                     "--score",
@@ -494,7 +492,8 @@ def _cut(models: tuple[Model, ...], threshold: float | None) -> tuple[tuple[Mode
                     "a threshold",
                     "--threshold VALUE",
                 )
-            at = 0.5
+        else:
+            at = threshold
         cut.append(Model(model.name, (values >= at).astype(np.int64), model.classes))
     return tuple(cut), f"scores of at least {at:g} count as positive"
 
@@ -556,8 +555,7 @@ def periods(values: Objects, name: str) -> GroupColumns:
 
 def _dates(values: Objects, name: str) -> Objects:
     """Parse dates as UTC."""
-    import pandas as pd
-
+    pd = untyped("pandas")
     try:
         parsed = pd.to_datetime(pd.Series(values), utc=True, format="ISO8601")
     except (ValueError, TypeError, OverflowError) as error:
@@ -590,8 +588,8 @@ def _equal_counts(values: Floats, *, dates: bool = False) -> Coded:
     """Keep up to 24 distinct values; else cut at 10 quantiles."""
     distinct = np.unique(values)
     if len(distinct) <= 24 and not dates:
-        keys = tuple(int(v) if v == int(v) else float(v) for v in distinct)
-        return Coded(np.searchsorted(distinct, values), keys)
+        exact = tuple(int(v) if v == int(v) else float(v) for v in distinct)
+        return Coded(np.searchsorted(distinct, values), exact)
     edges = np.unique(np.quantile(values, np.arange(1, 10) / 10))
     codes = number(np.searchsorted(edges, values, side="right"))
     keys: list[str] = []

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elsewhere.audit.question import GroupColumns, Model, Question
-from elsewhere.core.arrays import Coded, Floats, number
+from elsewhere.core.arrays import Booleans, Coded, Floats, Integers, number
 from elsewhere.core.gap_report import Grouping, GroupRow, Rate
 from elsewhere.core.intervals import Moments, interval
 from elsewhere.core.metrics import Prepared
 from elsewhere.core.metrics.additive import Additive, own_score
 from elsewhere.core.sampling import sample
+
+if TYPE_CHECKING:
+    from elsewhere.audit.question import GroupColumns, Model, Question
 
 SHARE = Additive("share", own_score, greater_is_better=True, needs="nothing", scale="proportion")
 
@@ -61,7 +64,7 @@ def with_rates(
     return replace(found, rows=tuple(rows))
 
 
-def _rows(coded: Coded, question: Question, g: int) -> Floats:
+def _rows(coded: Coded, question: Question, g: int) -> Integers:
     """Indices of a group's rows (elsewhere's, where there are two sides)."""
     mask = coded.codes == g
     if question.side is not None:
@@ -69,7 +72,7 @@ def _rows(coded: Coded, question: Question, g: int) -> Floats:
     return np.flatnonzero(mask)
 
 
-def _single_class(y: Floats, coded: Coded, question: Question) -> dict[int, int]:
+def _single_class(y: Integers, coded: Coded, question: Question) -> dict[int, int]:
     """Map groups with rows of one class only to that class."""
     used = np.ones(len(y), dtype=bool) if question.side is None else question.side == 1
     rows = np.bincount(coded.codes[used], minlength=len(coded))
@@ -81,7 +84,7 @@ def _single_class(y: Floats, coded: Coded, question: Question) -> dict[int, int]
     }
 
 
-def _threshold(question: Question, score: Floats, y: Floats) -> float | None:
+def _threshold(question: Question, score: Floats, y: Integers) -> float | None:
     """Choose the threshold without labels of elsewhere."""
     if question.threshold is not None:
         return question.threshold
@@ -90,11 +93,12 @@ def _threshold(question: Question, score: Floats, y: Floats) -> float | None:
     if question.side is None:
         return None
     here = question.side == 0
-    return float(np.quantile(score[here], 1 - y[here].mean()))
+    share = float(np.mean(y[here]))
+    return float(np.quantile(score[here], 1 - share))
 
 
 def _rate(
-    question: Question, hit: Floats, rows: Floats, level: float
+    question: Question, hit: Booleans, rows: Integers, level: float
 ) -> tuple[float, float, float]:
     """Share of hits among a group's rows, with blocks and weights."""
     values = hit.astype(np.float64)

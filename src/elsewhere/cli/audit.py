@@ -175,12 +175,14 @@ def check_outputs(paths: list[Path], *, inputs: list[str | None]) -> None:
         InputError: Names the option and what is wrong.
     """
     from elsewhere.core.errors import InputError
-    from elsewhere.report import FORMATS
+    from elsewhere.report import SUFFIXES
 
     read = {Path(name).resolve() for name in inputs if name}
     for path in paths:
-        if path.suffix.lower() not in FORMATS:
-            raise InputError("--out", f"is {str(path)!r}", f"a name ending in {', '.join(FORMATS)}")
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(
+                "--out", f"is {str(path)!r}", f"a name ending in {', '.join(SUFFIXES)}"
+            )
         if path.resolve() in read:
             raise InputError(
                 "--out", f"is {str(path)!r}, which is read by this run", "another file name"

@@ -1,0 +1,1 @@
+"""The ground floor: scores, metrics, gaps and their intervals. Needs no torch."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from elsewhere.core.errors import InputError
+from elsewhere.core.untyped import untyped
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -72,7 +73,7 @@ def missing(values: Objects) -> Booleans:
     elif values.dtype.kind in "mM":
         bad = np.isnat(values)
     elif values.dtype.kind == "O":
-        import pandas as pd
+        pd = untyped("pandas")
 
         bad = np.asarray(pd.isna(values), dtype=bool)
     else:
@@ -118,8 +119,8 @@ def as_array(values: Any, argument: str, *, columns: bool = False) -> Objects:
 
 def _sortable(key: Key) -> tuple[int, Any, str]:
     """Order numbers before everything else, numbers by value, the rest by text."""
-    if isinstance(key, bool | int | float | np.number):
-        return (0, float(cast("float", key)), str(key))
+    if isinstance(key, bool | int | float):
+        return (0, float(key), str(key))
     return (1, str(key), type(key).__name__)
 
 
@@ -143,7 +144,7 @@ def code(values: Objects) -> Coded:
         low, high = int(values.min()), int(values.max())
         if high - low <= max(1024, 4 * len(values)):
             return _code_integers(values, low, high)
-    import pandas as pd
+    pd = untyped("pandas")
 
     raw, distinct = pd.factorize(values)
     plain = [_plain(value) for value in np.asarray(distinct)]
@@ -164,11 +165,12 @@ def number(values: Objects) -> Integers:
 
     Cost: one hash table and a sort of the distinct values, both outside Python.
     """
-    import pandas as pd
+    pd = untyped("pandas")
 
-    if values.dtype.kind == "O" and len({type(value) for value in values.tolist()}) > 1:
+    if values.dtype.kind == "O" and len(set(map(type, cast("list[Any]", values.tolist())))) > 1:
         return code(values).codes
-    return np.asarray(pd.factorize(values, sort=True)[0], dtype=np.int64)
+    codes, _ = pd.factorize(values, sort=True)
+    return np.asarray(codes, dtype=np.int64)
 
 
 def _code_integers(values: Objects, low: int, high: int) -> Coded:
@@ -183,7 +185,8 @@ def _plain(value: Any) -> Key:
     """Turn a NumPy scalar into the Python value that it prints as."""
     if isinstance(value, np.datetime64):
         return str(value)
-    return cast("Key", value.item() if isinstance(value, np.generic) else value)
+    plain: Any = cast("Any", value).item() if isinstance(value, np.generic) else value
+    return cast("Key", plain)
 
 
 def encode(values: Objects, keys: Mapping[Key, int] | tuple[Key, ...], argument: str) -> Integers:
@@ -245,5 +248,5 @@ def digest(*arrays: Objects) -> str:
         elif array.dtype.kind == "f":
             state.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
         else:
-            state.update("\x1f".join(str(value) for value in array.ravel().tolist()).encode())
+            state.update("\x1f".join(map(str, array.ravel().tolist())).encode())
     return state.hexdigest()[:16]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elsewhere.core.arrays import Floats, Integers, sums
+from elsewhere.core.arrays import Booleans, Floats, Integers, sums
 from elsewhere.core.intervals import Moments, interval, quantile
+from elsewhere.core.untyped import untyped
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,10 @@ def calibration(
 
 
 def _equal_bins(probability: Floats, n_bins: int) -> Integers:
-    """Cut at quantiles; equal probabilities stay in one bin."""
-    edges = np.unique(np.quantile(probability, np.arange(1, n_bins) / n_bins))
-    found = np.searchsorted(edges, probability, side="right")
+    """Cut at quantiles that are probabilities themselves, so that copies of rows move no edge."""
+    cuts = np.arange(1, n_bins) / n_bins
+    edges = np.unique(np.quantile(probability, cuts, method="inverted_cdf"))
+    found = np.searchsorted(edges, probability, side="left")
     return np.unique(found, return_inverse=True)[1].astype(np.int64)
 
 
@@ -144,16 +146,15 @@ def _covariance(
         rows = sums(bin_of, n_bins)
         factor = np.where(rows > 1, rows / np.maximum(rows - 1, 1), 1.0)
         return np.diag(factor * sums(bin_of, n_bins, moved**2)), n
-    from scipy.sparse import coo_array
-
+    sparse = untyped("scipy.sparse")
     codes = np.unique(unit, return_inverse=True)[1]
     n_units = int(codes.max()) + 1
-    table = coo_array((moved, (codes, bin_of)), shape=(n_units, n_bins)).tocsr()
+    table = sparse.coo_array((moved, (codes, bin_of)), shape=(n_units, n_bins)).tocsr()
     product = np.asarray((table.T @ table).todense(), dtype=np.float64)
     return product * n_units / max(n_units - 1, 1), n_units
 
 
-def _full(covariance: Floats, keep: Floats) -> Floats:
+def _full(covariance: Floats, keep: Booleans) -> Floats:
     """Put the kept bins back into their places."""
     full = np.zeros((len(keep), len(keep)))
     full[np.ix_(keep, keep)] = covariance

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elsewhere.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import html
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from elsewhere.core.calibration import Calibration
 from elsewhere.core.errors import InputError
 from elsewhere.core.gaps import Gap
 from elsewhere.core.records import decode, encode
+
+if TYPE_CHECKING:
+    from elsewhere.core.calibration import Calibration
 
 SCHEMA = 1
 """Version of the JSON form; it rises when a field changes its meaning or goes away."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from elsewhere.core.arrays import Booleans, Floats, Integers, Key, Objects, code, number
+from elsewhere.core.arrays import Floats, Integers, Key, Objects, code, number
 from elsewhere.core.errors import InputError
 from elsewhere.core.intervals import Moments, difference, interval, quantile
 from elsewhere.core.metrics import Metric, get_metric
 from elsewhere.core.metrics.mix import Mix, with_mix
 from elsewhere.core.sampling import Sampling, sample
-from elsewhere.core.scores import Scored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from elsewhere.core.scores import Scored
 
 Average: TypeAlias = Literal["within", "pooled"]
 
@@ -239,8 +242,8 @@ def join(here: Scored, elsewhere: Scored, metric: Metric) -> Sides:
         group, keys = coded.codes, coded.keys
     blocks, rows = _stack(here, elsewhere, "block"), _stack(here, elsewhere, "row")
     paired = False
-    if rows is not None:
-        row = number(rows)
+    row = None if rows is None else number(rows)
+    if row is not None:
         for name, part in (("here", row[: here.n]), ("elsewhere", row[here.n :])):
             if np.bincount(part).max(initial=0) > 1:
                 raise InputError(
@@ -284,10 +287,8 @@ def _stack(here: Scored, elsewhere: Scored, name: str) -> Any:
 def gap_of(sides: Sides, sampling: Sampling, *, average: Average, level: float) -> Gap:
     """Compute the gap from evaluated sides; see `gap` for the arguments."""
     metric = sides.metric
-    known = ~np.isnan(sampling.value)
-    matched = bool((sampling.rows > 0).all(axis=1).any())
-    used = known.all(axis=1) if matched else known
-    shares = [even_shares(used if matched else used[:, side]) for side in (0, 1)]
+    matched = sampling.matched
+    shares = sampling.even_shares()
     reason = _left_out(sides.keys, sampling, shares, matched=matched)
     compared = compare(sampling, metric, shares, level=level)
     low, high, next_reason = _next_group(sampling, metric, shares, matched=matched, level=level)
@@ -379,12 +380,6 @@ def group_gaps(
 def _column(cells: Moments, side: int) -> Moments:
     """Moments of one side."""
     return Moments(*(a[:, side] for a in (cells.value, cells.variance, cells.freedom, cells.size)))
-
-
-def even_shares(used: Booleans) -> Floats:
-    """Weights that count each group once."""
-    share = used.astype(np.float64)
-    return share / max(share.sum(), 1.0)
 
 
 def _next_group(

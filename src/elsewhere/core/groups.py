@@ -25,7 +25,7 @@ from elsewhere.core.intervals import (
 from elsewhere.core.sampling import PRIOR_UNITS
 
 Limits: TypeAlias = Callable[[float | Floats], tuple[Floats, Floats]]
-"""Maps a confidence level (one for all, or one each) to the lower and upper limits of all groups."""
+"""Maps a confidence level (one for all, or one each) to all groups' lower and upper limits."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,16 +16,20 @@ correlation of paired sides: for two plain proportions that is Newcombe's interv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
 
-from elsewhere.core.arrays import Floats
+from elsewhere.core.untyped import untyped
+
+if TYPE_CHECKING:
+    from elsewhere.core.arrays import Floats
 
 Scale: TypeAlias = Literal["proportion", "area", "real"]
 """Which rule gives a value its interval."""
 
+
+special = untyped("scipy.special")
 
 ROUNDING = 1e-14
 """Variances up to this size come from rounding alone: an average of ones is not quite one."""
@@ -64,8 +68,8 @@ def quantile(probability: Floats | float, freedom: Floats | float) -> Floats:
     """
     freedom = np.asarray(freedom, dtype=np.float64)
     probability = np.asarray(probability, dtype=np.float64)
-    student = stdtrit(np.clip(freedom, 1.0, 1e10), probability)
-    normal = ndtri(probability)
+    student: Floats = special.stdtrit(np.clip(freedom, 1.0, 1e10), probability)
+    normal: Floats = special.ndtri(probability)
     found = np.where(freedom > 1e9, normal, student)
     return np.where(freedom < 1, np.sign(normal) * np.inf, found)
 
@@ -80,7 +84,7 @@ def tail(statistic: Floats | float, freedom: Floats | float) -> Floats:
     Returns:
         P-value in [0, 1].
     """
-    return np.asarray(2 * stdtr(np.clip(freedom, 1.0, 1e10), -np.abs(statistic)))
+    return np.asarray(2 * special.stdtr(np.clip(freedom, 1.0, 1e10), -np.abs(statistic)))
 
 
 def wilson(value: Floats, size: Floats, critical: Floats | float) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 SIGNIFICANT_DIGITS = 10
 
 
-def encode(value: Any) -> Any:
+def encode(value: Any) -> Any:  # noqa: PLR0911 (one return a kind)
     """Turn dataclasses, tuples and NumPy scalars into JSON values.
 
     Args:
@@ -34,15 +34,14 @@ def encode(value: Any) -> Any:
         return {str(key): encode(item) for key, item in items.items()}
     if isinstance(value, tuple | list):
         return [encode(item) for item in cast("tuple[Any, ...]", value)]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        if math.isnan(value):
+    plain: Any = cast("Any", value).item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float):
+        if math.isnan(plain):
             return None
-        if math.isinf(value):
-            return "inf" if value > 0 else "-inf"
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    return value
+        if math.isinf(plain):
+            return "inf" if plain > 0 else "-inf"
+        return float(f"{plain:.{SIGNIFICANT_DIGITS}g}")
+    return plain
 
 
 def decode(kind: type[T], value: Any, where: str) -> T:
@@ -70,7 +69,7 @@ def decode(kind: type[T], value: Any, where: str) -> T:
     return kind(**{n: _decode(hints[n], record[n], f"{where}.{n}") for n in names})
 
 
-def _decode(hint: Any, value: Any, where: str) -> Any:
+def _decode(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 (one return a kind)
     """Decode one value by its type hint."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):

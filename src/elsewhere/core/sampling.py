@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from elsewhere.core.arrays import Floats, Integers, sums
 from elsewhere.core.intervals import KNOWN, Moments
-from elsewhere.core.metrics import Metric, Prepared
 from elsewhere.core.metrics.base import effective_size
+
+if TYPE_CHECKING:
+    from elsewhere.core.metrics import Metric, Prepared
 
 PRIOR_UNITS = 4.0
 """Weight, in units, of the average proportion when a group's own variance is estimated inside an
@@ -51,6 +54,18 @@ class Sampling:
     def n_groups(self) -> int:
         """Number of groups."""
         return self.value.shape[0]
+
+    @property
+    def matched(self) -> bool:
+        """Whether some group stands on both sides, so that groups are compared with themselves."""
+        return self.rows.shape[1] == 2 and bool(np.all(self.rows > 0, axis=1).any())
+
+    def even_shares(self) -> list[Floats]:
+        """Weights by side that count each usable group once, each shape (groups,)."""
+        known = np.asarray(~np.isnan(self.value), dtype=np.float64)
+        if self.matched:
+            known = np.repeat(known.prod(axis=1)[:, None], known.shape[1], axis=1)
+        return [column / max(float(column.sum()), 1.0) for column in known.T]
 
     def cells(self) -> Moments:
         """Moments of every group and side, shape (groups, sides)."""
@@ -166,7 +181,9 @@ def sample(
     if not single:
         # Units replace rows: the size shrinks as the number of independent pieces does.
         pieces = _kish(slot, part_group, n_groups, n_sides, weight)
-        whole = rows if weight is None else effective_size(cell, n_cells, weight).reshape(rows.shape)
+        whole = (
+            rows if weight is None else effective_size(cell, n_cells, weight).reshape(rows.shape)
+        )
         size = size * np.minimum(pieces / np.maximum(whole, 1e-300), 1.0)
     reasons = tuple(
         tuple(scores.reason[g * n_sides + s] for s in range(n_sides)) for g in range(n_groups)

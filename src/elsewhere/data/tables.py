@@ -7,16 +7,18 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from elsewhere.core.arrays import Objects, digest
 from elsewhere.core.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MISSING_WORDS = ("", "NaN", "nan", "NULL", "null", "None")
 """Cells of a text table that count as missing. "NA" does not: it is a country and a region."""

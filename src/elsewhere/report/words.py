@@ -18,6 +18,9 @@ Joiners stay: Persian, Indic scripts and emoji need them."""
 
 _SHORT_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
+THIN_SPACE = "\u202f"
+"""Narrow space that does not break, between thousands."""
+
 MISSING = "—"
 """Stands where there is no number."""
 
@@ -89,7 +92,10 @@ def group_name(key: GroupKey, limit: int) -> str:
     Returns:
         Inert, shortened text that is never blank.
     """
-    return shorten(key_text(key), limit) if key_text(key).strip() else "(blank)"
+    text = key_text(key)
+    if not text.strip():
+        return "(blank)" if text else "(empty)"
+    return shorten(text, limit)
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,12 @@ class Numbers:
     Args:
         decimals: Digits after the point.
         minus: The minus sign; the typographic one by default.
+        thousands: What stands between thousands; a narrow space by default.
     """
 
     decimals: int
     minus: str = "−"
+    thousands: str = THIN_SPACE
 
     def one(self, value: float) -> str:
         """Write one number, or a dash where there is none."""
@@ -116,7 +124,7 @@ class Numbers:
         if float(text) == 0:
             text = text.lstrip("-")
         if abs(value) >= 10_000:
-            text = f"{float(text):,.{self.decimals}f}".replace(",", "\u202f")
+            text = f"{float(text):,.{self.decimals}f}".replace(",", self.thousands)
         return text.replace("-", self.minus)
 
     def interval(self, low: float, high: float) -> str:
@@ -130,12 +138,12 @@ class Numbers:
         return f"{self.one(value)} {self.interval(low, high)}".rstrip()
 
 
-def numbers_for(report: GapReport, minus: str = "−") -> Numbers:
+def numbers_for(report: GapReport, *, plain: bool = False) -> Numbers:
     """Choose the decimals of a report: two digits of its interval's width, three below 10.
 
     Args:
         report: The report.
-        minus: The minus sign.
+        plain: Whether to write ASCII signs only.
 
     Returns:
         A writer of numbers.
@@ -145,7 +153,8 @@ def numbers_for(report: GapReport, minus: str = "−") -> Numbers:
     widths = [g.high - g.low for g in gaps if math.isfinite(g.high - g.low) and g.high > g.low]
     least = 3 if max(sizes, default=1.0) < 10 else 0
     wanted = math.ceil(-math.log10(max(widths))) + 1 if widths else least
-    return Numbers(min(max(least, wanted), 9), minus)
+    decimals = min(max(least, wanted), 9)
+    return Numbers(decimals, "-", ",") if plain else Numbers(decimals)
 
 
 def count(n: int) -> str:
@@ -155,7 +164,7 @@ def count(n: int) -> str:
         >>> count(327346) == "327\u202f346"
         True
     """
-    return f"{n:,}".replace(",", "\u202f")
+    return f"{n:,}".replace(",", THIN_SPACE)
 
 
 def percent(share: float) -> str:

@@ -11,8 +11,7 @@ their own names, where lower is better (`get_metric("log_loss")`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from elsewhere.core.errors import InputError, nearest
 from elsewhere.core.metrics.additive import (
@@ -37,6 +36,9 @@ from elsewhere.core.metrics.base import MIN_CLASS_ROWS, Evaluated, Metric, Needs
 from elsewhere.core.metrics.counts import FromCounts, balanced, counts, matthews, sample_ratio
 from elsewhere.core.metrics.rank import AveragePrecision, RankArea
 from elsewhere.core.metrics.resampled import SCORERS, Resampled, from_scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "METRICS",

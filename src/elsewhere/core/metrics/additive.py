@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from elsewhere.core.arrays import Floats, Integers, Objects, chunks, sums
 from elsewhere.core.errors import InputError
-from elsewhere.core.intervals import Scale
 from elsewhere.core.metrics.base import Evaluated, Metric, Needs, Prepared, by_rows, ratio, without
+
+if TYPE_CHECKING:
+    from elsewhere.core.intervals import Scale
 
 RowScore: TypeAlias = Callable[[Prepared], Floats]
 
@@ -107,15 +109,18 @@ class Explained(Metric):
 
 
 def right(data: Prepared) -> Floats:
+    """Mark rows whose labels are all right."""
     same = data.y == data.prediction
     return (same.all(axis=1) if same.ndim == 2 else same).astype(np.float64)
 
 
 def wrong(data: Prepared) -> Floats:
+    """Mark rows with a wrong label."""
     return 1.0 - right(data)
 
 
 def own_score(data: Prepared) -> Floats:
+    """Take the prediction itself as the score."""
     return data.prediction
 
 
@@ -168,26 +173,21 @@ def top_k_hit(score: Objects, allowed: Sequence[Sequence[int]] | Objects, k: int
         )
     if len(allowed) != len(scores):
         raise InputError("allowed", f"has {len(allowed)} rows", f"{len(scores)}, one a score row")
-    first = allowed[0] if len(allowed) else 0
-    several = not np.isscalar(first)
-    rows = np.repeat(np.arange(len(scores)), [len(a) for a in allowed]) if several else None  # type: ignore[arg-type]
-    flat = (
-        np.concatenate([np.asarray(a, dtype=np.int64) for a in allowed])
-        if several
-        else (np.asarray(allowed, dtype=np.int64))
-    )
-    rows = np.arange(len(scores)) if rows is None else rows
+    lists = [np.atleast_1d(np.asarray(right_ones, dtype=np.int64)) for right_ones in allowed]
+    rows = np.repeat(np.arange(len(scores)), [len(right_ones) for right_ones in lists])
+    flat = np.concatenate(lists) if lists else rows
     hit = np.zeros(len(scores))
     for part in chunks(len(flat), 16 * scores.shape[1]):
         own = scores[rows[part], flat[part]][:, None]
         others = scores[rows[part]]
-        index = np.arange(scores.shape[1])[None, :]
-        ahead = (others > own) | ((others == own) & (index < flat[part][:, None]))
-        np.maximum.at(hit, rows[part], (ahead.sum(axis=1) < k).astype(np.float64))
+        before = np.less(np.arange(scores.shape[1])[None, :], flat[part][:, None])
+        ahead = np.asarray((others > own) | ((others == own) & before))
+        np.maximum.at(hit, rows[part], np.asarray(ahead.sum(axis=1) < k, dtype=np.float64))
     return hit
 
 
 def top_2(data: Prepared) -> Floats:
+    """Mark rows whose class has one of the two largest scores."""
     scores = data.prediction
     if scores.ndim == 1:
         return np.ones(len(scores))
@@ -195,20 +195,24 @@ def top_2(data: Prepared) -> Floats:
 
 
 def squared(data: Prepared) -> Floats:
+    """Squared error, averaged over several outputs."""
     error = (data.y - data.prediction) ** 2
     return error.mean(axis=1) if error.ndim == 2 else error
 
 
 def absolute(data: Prepared) -> Floats:
+    """Absolute error, averaged over several outputs."""
     error = np.abs(data.y - data.prediction)
     return error.mean(axis=1) if error.ndim == 2 else error
 
 
 def relative(data: Prepared) -> Floats:
+    """Absolute error as a share of the target."""
     return np.abs(data.y - data.prediction) / np.maximum(np.abs(data.y), np.finfo(np.float64).eps)
 
 
 def squared_log(data: Prepared) -> Floats:
+    """Squared error of logarithms of 1 + value."""
     if min(data.y.min(initial=0), data.prediction.min(initial=0)) <= -1:
         raise InputError(
             "target or prediction",
@@ -220,4 +224,5 @@ def squared_log(data: Prepared) -> Floats:
 
 
 def negative(score: RowScore) -> RowScore:
+    """Turn a loss into a score."""
     return lambda data: -score(data)

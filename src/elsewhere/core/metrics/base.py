@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from elsewhere.core.arrays import Booleans, Floats, Integers, Key, Objects, sums
-from elsewhere.core.intervals import Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from elsewhere.core.intervals import Scale
 
 Needs: TypeAlias = Literal["label", "score", "probability", "value", "nothing", "anything"]
 """What a metric takes as prediction: a class, a ranking score, a probability, a number, the row's

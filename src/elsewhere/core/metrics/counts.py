@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from elsewhere.core.arrays import Floats, Integers, sums
 from elsewhere.core.errors import InputError
-from elsewhere.core.intervals import Scale
 from elsewhere.core.metrics.base import (
     Evaluated,
     Metric,
@@ -19,6 +18,9 @@ from elsewhere.core.metrics.base import (
     effective_size,
     without,
 )
+
+if TYPE_CHECKING:
+    from elsewhere.core.intervals import Scale
 
 Counts: TypeAlias = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats, Floats]]
 

@@ -43,14 +43,11 @@ class ClassMix(Metric):
         width = len(data.classes)
         fine = self.inner.evaluate(data, weight, cell * width + data.y, n_cells * width, unit)
         rows = sums(cell * width + data.y, n_cells * width).reshape(n_cells, width)
-        shared = (rows[rows.sum(axis=1) > 0] > 0).all(axis=0)
+        shared = np.asarray(np.all(rows[rows.sum(axis=1) > 0] > 0, axis=0))
         share = shared.astype(np.float64)
         if self.mix == "matched":
             share *= sums(data.y, width, weight)
-        if shared.sum() >= 2:
-            share /= share.sum()
-        else:
-            share[:] = np.nan
+        share = share / share.sum() if shared.sum() >= 2 else np.full(width, np.nan)
         value = (np.where(shared, fine.value.reshape(n_cells, width), 0.0) * share).sum(axis=1)
         influence = fine.influence * np.sqrt(fine.correction) * np.nan_to_num(share)[data.y]
         found = by_rows(value, influence, cell, n_cells, weight)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from elsewhere.core.arrays import Coded, Floats, Integers, Key, Objects, code, encode
 from elsewhere.core.errors import InputError
 from elsewhere.core.metrics.base import Metric, Needs, Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def prepare(

@@ -54,8 +54,9 @@ class RankArea(Metric):
             return parts[0]
         value_by_column = np.stack([part.value for part in parts])
         share = np.full(value_by_column.shape, 1 / len(parts))
+        w = np.ones(len(cell)) if weight is None else weight
+        total = np.zeros(n_cells)
         if self.prevalence:
-            w = np.ones(len(cell)) if weight is None else weight
             positives = np.stack([sums(cell, n_cells, w * positive) for positive, _ in columns])
             total = sums(cell, n_cells, w * sum(positive for positive, _ in columns))
             share = ratio(positives, total)

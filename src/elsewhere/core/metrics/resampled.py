@@ -7,14 +7,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import get_scorer
 
 from elsewhere.core.arrays import Floats, Integers, Objects, sums
 from elsewhere.core.errors import InputError
 from elsewhere.core.metrics.base import Evaluated, Metric, Needs, Prepared
 from elsewhere.core.seeding import generator
+from elsewhere.core.untyped import untyped
 
 ValueOf: TypeAlias = Callable[[Objects, Objects, Floats | None], float]
 
@@ -116,11 +114,12 @@ class Resampled(Metric):
             labels = np.asarray(data.classes)
             y, prediction = labels[y], labels[prediction]
         own = None if weight is None else weight[rows]
+        undefined: type[Warning] = untyped("sklearn.exceptions").UndefinedMetricWarning
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", UndefinedMetricWarning)
+                warnings.simplefilter("error", undefined)
                 found = float(self.function(y, prediction, own))
-        except (ValueError, UndefinedMetricWarning) as error:
+        except (ValueError, undefined) as error:
             return np.nan, str(error).splitlines()[0]
         return found, "" if np.isfinite(found) else "the metric is not finite here"
 
@@ -133,31 +132,7 @@ SCORERS: dict[str, Needs] = {
     "roc_auc_ovo": "probability",
     "roc_auc_ovo_weighted": "probability",
 }
-"""scikit-learn scorers that are used through scikit-learn, by leaving out folds."""
-
-
-class _StoredClassifier(ClassifierMixin, BaseEstimator):
-    """Predictions that exist already, in the shape of a fitted classifier."""
-
-    def __init__(self, probabilities: Floats) -> None:
-        self.probabilities = probabilities
-        self.classes_ = np.arange(probabilities.shape[1])
-
-    def predict_proba(self, X: object) -> Floats:  # noqa: N803 (scikit-learn's name)
-        return self.probabilities
-
-    def predict(self, X: object) -> Integers:  # noqa: N803
-        return self.probabilities.argmax(axis=1)
-
-
-class _StoredRegressor(RegressorMixin, BaseEstimator):
-    """Predictions that exist already, in the shape of a fitted regressor."""
-
-    def __init__(self, values: Floats) -> None:
-        self.values = values
-
-    def predict(self, X: object) -> Floats:  # noqa: N803
-        return self.values
+"""scikit-learn scorers that are computed by scikit-learn, their errors by leaving out folds."""
 
 
 def from_scorer(name: str, *, seed: int = 0) -> Resampled:
@@ -170,19 +145,32 @@ def from_scorer(name: str, *, seed: int = 0) -> Resampled:
     Returns:
         A metric of the same name.
     """
-    scorer = get_scorer(name)
-    needs = SCORERS[name]
+    sign = -1.0 if name.startswith("neg_") else 1.0
+    several = name.startswith("roc_auc_ovo")
 
     def value(y: Objects, prediction: Objects, weight: Floats | None) -> float:
-        if needs == "probability":
-            model = _StoredClassifier(
-                prediction if prediction.ndim == 2 else np.stack([1 - prediction, prediction], 1)
+        metrics = untyped("sklearn.metrics")
+        if not several:
+            function = getattr(metrics, name.removeprefix("neg_"))
+            return sign * float(function(y, prediction, sample_weight=weight))
+        if prediction.ndim == 1:
+            return float(metrics.roc_auc_score(y, prediction))
+        average = "weighted" if name.endswith("weighted") else "macro"
+        return float(
+            metrics.roc_auc_score(
+                y,
+                prediction,
+                multi_class="ovo",
+                average=average,
+                labels=np.arange(int(prediction.shape[1])),
             )
-        else:
-            model = _StoredRegressor(prediction)
-        return float(scorer(model, None, y, sample_weight=weight))
+        )
 
-    weighted = not name.startswith("roc_auc_ovo")  # scikit-learn has no weights there
     return Resampled(
-        name, value, greater_is_better=True, needs=needs, takes_weights=weighted, seed=seed
+        name,
+        value,
+        greater_is_better=True,
+        needs=SCORERS[name],
+        takes_weights=not several,  # scikit-learn has no weights there
+        seed=seed,
     )

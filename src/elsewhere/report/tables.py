@@ -1,0 +1,195 @@
+"""The groups as CSV for spreadsheets and as LaTeX for papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING
+
+from elsewhere.core.gap_report import key_text
+from elsewhere.core.records import SIGNIFICANT_DIGITS
+from elsewhere.report.choice import worst_first
+from elsewhere.report.sentences import two_sided
+from elsewhere.report.words import Numbers, count, group_name, numbers_for, shorten, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from elsewhere.core.calibration import Calibration
+    from elsewhere.core.gap_report import GapReport, Grouping, GroupKey, GroupRow, ModelAudit
+
+_NUMBERS = (
+    "value", "low", "high", "here", "gap", "gap_low", "gap_high", "joint_low", "joint_high",
+    "shrunk", "shrunk_low", "shrunk_high", "p", "q",
+)
+_RATE = ("value", "low", "high", "threshold")
+_CALIBRATION = ("error", "low", "high", "bias", "bias_low", "bias_high")
+
+COLUMNS = (
+    "model", "grouping", "kind", "contrast", "metric", "level", "group", "n_rows", "n_blocks",
+    *_NUMBERS, "may_be_worst", "reason", "rate", *(f"rate_{name}" for name in _RATE),
+    *(f"calibration_{name}" for name in _CALIBRATION),
+)
+"""Columns of the CSV form."""
+
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""First characters that make a spreadsheet run a cell, in plain and in full width."""
+
+MAX_LATEX_ROWS = 60
+"""Groups of the LaTeX table: what fits on a page."""
+
+
+def to_csv(report: GapReport) -> str:
+    """Write one line for each model, grouping and group, with all numbers.
+
+    Text that a spreadsheet would run (it starts with =, +, -, @, tab or a line end) gets a leading
+    apostrophe; numbers stay numbers, negative ones too. Line ends and control characters inside
+    names are written as escapes, so that each group is one line; the JSON form holds names as they
+    are.
+
+    Args:
+        report: The report.
+
+    Returns:
+        CSV as in RFC 4180, lines ending in CR LF; an empty field is a missing number.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for model in report.models:
+        for index, grouping in enumerate(model.groupings):
+            writer.writerows(_lines(report, model, grouping, first=index == 0))
+        for row in model.intersections:
+            name = " x ".join(column for column, _ in row.key)
+            contrast = model.groupings[0].contrast
+            writer.writerow([
+                inert(model.name), inert(name), "intersection", contrast,
+                *_group(report, row, may_be_worst="", calibration=None),
+            ])
+    return stream.getvalue()
+
+
+def _lines(
+    report: GapReport, model: ModelAudit, grouping: Grouping, *, first: bool
+) -> Iterator[list[str]]:
+    """Write the groups of one grouping."""
+    worst = set(grouping.worst)
+    calibrations: dict[GroupKey, Calibration] = {}
+    if first:
+        calibrations = {entry.key: entry.calibration for entry in model.calibrations}
+    for row in grouping.rows:
+        yield [
+            inert(model.name), inert(grouping.name), "group", grouping.contrast,
+            *_group(report, row, may_be_worst="yes" if row.key in worst else "no",
+                    calibration=calibrations.get(row.key)),
+        ]
+
+
+def _group(
+    report: GapReport, row: GroupRow, *, may_be_worst: str, calibration: Calibration | None
+) -> list[str]:
+    """Write the cells of one group after those that name its grouping."""
+    rate = row.rate
+    return [
+        inert(report.metric), number(report.level), _key(row.key), str(row.n_rows),
+        str(row.n_blocks), *(number(getattr(row, name)) for name in _NUMBERS), may_be_worst,
+        inert(row.reason), inert(rate.name) if rate else "",
+        *(number(getattr(rate, name)) if rate else "" for name in _RATE),
+        *(number(getattr(calibration, name)) if calibration else "" for name in _CALIBRATION),
+    ]
+
+
+def _key(key: GroupKey) -> str:
+    """Write a group; a single number stays a number, since it cannot be a formula."""
+    value = key[0][1] if len(key) == 1 else None
+    if isinstance(value, int | float) and math.isfinite(value):
+        return str(value)
+    return inert(key_text(key))
+
+
+def number(value: float) -> str:
+    """Write a number with the digits of the JSON form; empty where there is none."""
+    return "" if math.isnan(value) else f"{value:.{SIGNIFICANT_DIGITS}g}"
+
+
+def inert(text: str) -> str:
+    """Make text that no spreadsheet runs.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Visible text, with a leading apostrophe where the first character would start a formula.
+
+    Example:
+        >>> inert("=1+1"), inert("a=1")
+        ("'=1+1", 'a=1')
+    """
+    return f"'{visible(text)}" if text.startswith(_FORMULA) else visible(text)
+
+
+_SPECIAL = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\symbol{34}",
+    "`": r"\symbol{96}", "—": "---", "−": "$-$", "…": r"\ldots{}", "\u202f": r"\,",
+    "∞": r"$\infty$", "[": "{[}", "]": "{]}", "*": "{*}",
+})
+"""What LaTeX would read as a command; brackets and stars too, since a row may start with them."""
+
+
+def escape(text: str) -> str:
+    r"""Write text so that LaTeX prints it as it is; letters of any script and emoji pass through.
+
+    Example:
+        >>> print(escape("50% of a_b"))
+        50\% of a\_b
+    """
+    return visible(text).translate(_SPECIAL)
+
+
+def to_latex(report: GapReport) -> str:
+    r"""Write the headline grouping as a table for a paper.
+
+    Args:
+        report: The report.
+
+    Returns:
+        A `table` environment that needs the package booktabs; the worst 60 groups where there are
+        more, and how many there are.
+    """
+    grouping = report.headline
+    numbers = numbers_for(report)
+    shown = worst_first(grouping.rows, MAX_LATEX_ROWS, greater_is_better=report.greater_is_better)
+    heads = [
+        shorten(grouping.name, 40), "Rows", shorten(report.metric, 40),
+        "Here" if two_sided(grouping) else "Others", "Gap", "Joint interval", "Partially pooled",
+    ]
+    lines = [
+        "% Needs \\usepackage{booktabs}.", "\\begin{table}", "\\centering",
+        f"\\caption{{{_caption(report, len(shown))}}}", "\\begin{tabular}{lrrrrrr}", "\\toprule",
+        " & ".join(map(escape, heads)) + r" \\", "\\midrule",
+        *(" & ".join(map(escape, _latex_cells(numbers, row))) + r" \\" for row in shown),
+        "\\bottomrule", "\\end{tabular}", "\\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _caption(report: GapReport, shown: int) -> str:
+    """Say what the table holds and give the headline."""
+    grouping = report.headline
+    text = (f"{shorten(report.table, 80)}, {shorten(report.models[0].name, 80)}: "
+            f"{shorten(report.first_line(), 300)}. Intervals of {100 * report.level:g} %.")
+    if len(grouping.rows) > shown:
+        text += f" The worst {shown} of {count(len(grouping.rows))} groups."
+    return escape(text)
+
+
+def _latex_cells(numbers: Numbers, row: GroupRow) -> list[str]:
+    """Write one group."""
+    return [
+        group_name(row.key, 60), count(row.n_rows), numbers.one(row.value), numbers.one(row.here),
+        numbers.both(row.gap, row.gap_low, row.gap_high),
+        numbers.interval(row.joint_low, row.joint_high), numbers.one(row.shrunk),
+    ]

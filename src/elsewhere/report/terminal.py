@@ -1,0 +1,168 @@
+"""A summary for a terminal: the answer first, then the groups that matter most."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeAlias
+
+from elsewhere.report.choice import most_extreme
+from elsewhere.report.words import group_name, numbers_for, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from elsewhere.core.gap_report import GapReport, Grouping, GroupRow
+
+MAX_GROUPS = 20
+"""Groups listed; the others are counted."""
+
+MAX_NAME = 60
+"""Characters of a name; narrow terminals cut more."""
+
+MIN_NAME = 14
+"""Characters that a name keeps: numbers make way, in the order of `_YIELDING`."""
+
+MAX_LINE = 2000
+"""Characters of a sentence that came with the report."""
+
+_YIELDING = ("joint interval", "rows", "value", "interval")
+"""Columns that narrow terminals go without, the first one first; the gap always stays."""
+
+
+def show(report: GapReport, console: Console | None = None) -> None:
+    """Print the headline, the verdict, the most extreme groups, the worst group and the notes.
+
+    Names never act: markup, control characters and line breaks in them are shown as text.
+
+    Args:
+        report: The report.
+        console: Where to print; standard output when absent.
+    """
+    from rich.console import Console
+
+    out = console or Console()
+    # Into a file or a pipe the headline stays one line; a terminal wraps it between words.
+    out.print(_text(out, report.first_line(), "bold"), soft_wrap=not out.is_terminal)
+    out.print(_text(out, report.verdict()))
+    rows = most_extreme(report.headline.rows, MAX_GROUPS)
+    if rows:
+        out.print()
+        out.print(_table(report, rows, out))
+        out.print()
+    for line, style in _lines(report, rows):
+        out.print(_text(out, line, style))
+
+
+def _text(out: Console, line: str, style: str = "") -> Text:
+    """Write a line without markup, in signs that the output can hold."""
+    from rich.text import Text
+
+    shown = shorten(line, MAX_LINE)
+    encoding = out.encoding
+    return Text(shown.encode(encoding, "backslashreplace").decode(encoding), style=style)
+
+
+def _lines(report: GapReport, rows: list[GroupRow]) -> Iterator[tuple[str, str]]:
+    """Write what stands below the table, each line with its style."""
+    for line in _left_out(report.headline, rows):
+        yield line, "dim"
+    reason = report.gap.reason
+    if reason:
+        yield f"{reason[:1].upper()}{reason[1:]}.", "dim"
+    yield f"worst: {report.headline.worst_text}", ""
+    for line in _others(report):
+        yield line, ""
+    for note in report.notes:
+        yield f"note: {note}", ""
+
+
+def _table(report: GapReport, rows: list[GroupRow], out: Console) -> Table:
+    """Build the table of groups, with as many columns of numbers as the width allows."""
+    from rich import box
+    from rich.table import Table
+
+    name = group_name(((report.headline.name, report.headline.name),), MAX_NAME)
+    columns = _fitting(_columns(report, rows), out.width)
+    room = max(out.width - _width(columns), 4)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(_text(out, name), no_wrap=True, overflow="ellipsis", max_width=room)
+    for head, _ in columns.values():
+        table.add_column(_text(out, head), justify="right", no_wrap=True)
+    for row, *cells in zip(rows, *(cells for _, cells in columns.values()), strict=True):
+        table.add_row(*(_text(out, cell) for cell in (_name(row), *cells)))
+    return table
+
+
+_Columns: TypeAlias = dict[str, tuple[str, list[str]]]
+
+
+def _width(columns: _Columns) -> int:
+    """Width of the columns of numbers, with the space between them."""
+    return sum(max(map(len, [head, *cells])) + 2 for head, cells in columns.values())
+
+
+def _fitting(columns: _Columns, width: int) -> _Columns:
+    """Drop columns until a name has room beside them."""
+    kept = dict(columns)
+    for yielding in _YIELDING:
+        if _width(kept) + MIN_NAME <= width:
+            break
+        if yielding == "interval":
+            head, cells = kept["gap"]
+            kept["gap"] = head, [cell.split(" ")[0] for cell in cells]
+        else:
+            del kept[yielding]
+    return kept
+
+
+def _name(row: GroupRow) -> str:
+    """Name a group."""
+    return group_name(row.key, MAX_NAME)
+
+
+def _columns(report: GapReport, rows: list[GroupRow]) -> _Columns:
+    """Write the columns of numbers, each with its head."""
+    numbers = numbers_for(report, plain=True)
+    return {
+        "rows": ("rows", [f"{row.n_rows:,}" for row in rows]),
+        "value": (shorten(report.metric, 16), [numbers.one(row.value) for row in rows]),
+        "gap": ("gap", [numbers.both(row.gap, row.gap_low, row.gap_high) for row in rows]),
+        "joint interval": ("joint interval", [
+            numbers.interval(row.joint_low, row.joint_high) for row in rows
+        ]),
+    }
+
+
+def _left_out(grouping: Grouping, rows: list[GroupRow]) -> list[str]:
+    """Count the groups that are not listed."""
+    has_gap = bool(rows) and math.isfinite(rows[0].gap)
+    known = sum(math.isfinite(r.gap if has_gap else r.value) for r in grouping.rows)
+    missing = len(grouping.rows) - known
+    lines: list[str] = []
+    if known > len(rows):
+        lines.append(f"{len(rows)} of {known:,} groups: those furthest from the average after "
+                     "partial pooling")
+    if missing:
+        lines.append(f"{missing:,} {'group has' if missing == 1 else 'groups have'} no value")
+    return lines
+
+
+def _others(report: GapReport) -> list[str]:
+    """Write one line for every other model and grouping, and for the change."""
+    numbers = numbers_for(report, plain=True)
+    lines = [
+        f"{shorten(model.name, MAX_NAME)} by {shorten(grouping.name, MAX_NAME)}: gap "
+        f"{numbers.both(grouping.gap.estimate, grouping.gap.low, grouping.gap.high)}"
+        for model in report.models for grouping in model.groupings
+    ][1:]
+    more = len(lines) - MAX_GROUPS
+    lines = lines[:MAX_GROUPS] + ([f"and {more:,} more"] if more > 0 else [])
+    if report.change is not None:
+        change = report.change
+        lines.append(f"change since the earlier report: "
+                     f"{numbers.both(change.estimate, change.low, change.high)}")
+    return lines
