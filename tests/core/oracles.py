@@ -6,14 +6,15 @@ Nothing here calls the code that it judges, except to evaluate a metric under ot
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn.metrics as sk
 from scipy.stats import norm
 from sklearn.metrics import get_scorer
 
-from elsewhere.core.metrics import Metric, Prepared
+if TYPE_CHECKING:
+    from elsewhere.core.metrics import Metric, Prepared
 
 STEP = 1e-4
 
@@ -120,10 +121,12 @@ def obuchowski(y: np.ndarray, block: np.ndarray, *scores: np.ndarray) -> np.ndar
         by_row = np.empty(len(y))
         by_row[y == 1], by_row[y == 0] = up, down
         theta = up.mean()
-        moved.append([
-            [(by_row[(block == b) & (y == 1)] - theta).sum() for b in blocks],
-            [(by_row[(block == b) & (y == 0)] - theta).sum() for b in blocks],
-        ])
+        moved.append(
+            [
+                [(by_row[(block == b) & (y == 1)] - theta).sum() for b in blocks],
+                [(by_row[(block == b) & (y == 0)] - theta).sum() for b in blocks],
+            ]
+        )
     m = len(blocks)
     k = len(scores)
     found = np.empty((k, k))

@@ -84,9 +84,11 @@ def scored(values: np.ndarray, *, paired: bool, **more: Any) -> Scored:
     """Right or wrong rows by group as predictions of a target of ones."""
     n_groups, rows = values.shape
     return Scored(
-        values.ravel(), y=np.ones(values.size, dtype=int),
+        values.ravel(),
+        y=np.ones(values.size, dtype=int),
         group=np.repeat(np.arange(n_groups), rows),
-        row=np.arange(values.size) if paired else None, **more,
+        row=np.arange(values.size) if paired else None,
+        **more,
     )
 
 
@@ -98,7 +100,8 @@ def cover_proportions(design: Proportions, runs: int, seed: int) -> Coverage:
         gaps = design.draw_gaps(rng, design.groups + 1)
         here, away = design.draw_rows(rng, gaps)
         sides = (
-            scored(here[:-1], paired=design.paired), scored(away[:-1], paired=design.paired),
+            scored(here[:-1], paired=design.paired),
+            scored(away[:-1], paired=design.paired),
         )
         g = gap(*sides, metric="accuracy")
         found.note("mean", g.low, gaps[:-1].mean(), g.high)
@@ -146,8 +149,10 @@ class Areas:
 
     def __str__(self) -> str:
         pairing = "paired" if self.paired else "apart"
-        return (f"n{self.rows}-G{self.groups}-positive{self.positive}-shift{self.shifts[0]}-"
-                f"{self.shifts[1]}-block{self.block}-{self.shared}-{pairing}")
+        return (
+            f"n{self.rows}-G{self.groups}-positive{self.positive}-shift{self.shifts[0]}-"
+            f"{self.shifts[1]}-block{self.block}-{self.shared}-{pairing}"
+        )
 
 
 def cover_areas(design: Areas, runs: int, seed: int) -> Coverage:
@@ -170,9 +175,13 @@ def cover_areas(design: Areas, runs: int, seed: int) -> Coverage:
             y[1] = y[0]
             other = np.sqrt(0.5) * one + np.sqrt(0.5) * other
         sides = [
-            Scored(shift * label + rest, y=label, group=group,
-                   row=np.arange(n) if design.paired else None,
-                   block=None if design.block == 1 else block + (0 if design.paired else s * n))
+            Scored(
+                shift * label + rest,
+                y=label,
+                group=group,
+                row=np.arange(n) if design.paired else None,
+                block=None if design.block == 1 else block + (0 if design.paired else s * n),
+            )
             for s, (shift, label, rest) in enumerate(
                 zip(design.shifts, y, (one, other), strict=True)
             )
@@ -201,7 +210,9 @@ class Errors:
     paired: bool
 
     def __str__(self) -> str:
-        return f"n{self.rows}-G{self.groups}-ratio{self.ratio}-{'paired' if self.paired else 'apart'}"
+        return (
+            f"n{self.rows}-G{self.groups}-ratio{self.ratio}-{'paired' if self.paired else 'apart'}"
+        )
 
 
 def cover_errors(design: Errors, runs: int, seed: int) -> Coverage:
@@ -218,8 +229,7 @@ def cover_errors(design: Errors, runs: int, seed: int) -> Coverage:
             other = np.sqrt(0.5) * one + np.sqrt(0.5) * other
         errors = (spread * one, design.ratio * spread * other)
         sides = [
-            Scored(error.ravel(), y=np.zeros(group.size), group=group, row=row)
-            for error in errors
+            Scored(error.ravel(), y=np.zeros(group.size), group=group, row=row) for error in errors
         ]
         g = gap(*sides, metric="mean_squared_error")
         found.note("mean", g.low, float((design.ratio**2 - 1) * (spread**2).mean()), g.high)

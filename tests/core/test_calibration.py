@@ -21,9 +21,11 @@ def _true(p: np.ndarray, stretch: float) -> np.ndarray:
 def binned_truth(p: np.ndarray, truth: np.ndarray, bins: int = 15) -> float:
     """Mean squared distance over the bins of the reliability curve, without chance."""
     order = np.argsort(p)
-    return float(np.mean([
-        (p[rows].mean() - truth[rows].mean()) ** 2 for rows in np.array_split(order, bins)
-    ]))
+    return float(
+        np.mean(
+            [(p[rows].mean() - truth[rows].mean()) ** 2 for rows in np.array_split(order, bins)]
+        )
+    )
 
 
 def plain_square(found: Calibration) -> float:
@@ -95,8 +97,12 @@ def test_duplicated_rows_in_blocks_change_nothing() -> None:
     p = rng.beta(2, 2, 400)
     y = outcomes(p, rng, 0.5)
     once = calibration(y, p, unit=np.arange(400))
-    twice = calibration(np.repeat(y, 2), np.repeat(p, 2), unit=np.repeat(np.arange(400), 2),
-                        weight=np.full(800, 0.5))
+    twice = calibration(
+        np.repeat(y, 2),
+        np.repeat(p, 2),
+        unit=np.repeat(np.arange(400), 2),
+        weight=np.full(800, 0.5),
+    )
     for name in ("error", "low", "high", "bias", "bias_low", "bias_high"):
         assert getattr(twice, name) == pytest.approx(getattr(once, name), abs=1e-9)
     assert twice.n_blocks == once.n_blocks == 400

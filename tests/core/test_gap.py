@@ -23,14 +23,16 @@ METRICS = ["accuracy", "zero_one_loss", "roc_auc", "mean_squared_error", "f1", "
 NUMBERS = [f.name for f in dataclasses.fields(Gap) if f.type == "float" and f.name != "level"]
 LIMITS = ["low", "high", "here_low", "here_high", "elsewhere_low", "elsewhere_high"]
 
-worlds = st.fixed_dictionaries({
-    "seed": st.integers(0, 10**6),
-    "metric": st.sampled_from(METRICS),
-    "groups": st.integers(1, 7),
-    "paired": st.booleans(),
-    "blocked": st.booleans(),
-    "weighted": st.booleans(),
-})
+worlds = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 10**6),
+        "metric": st.sampled_from(METRICS),
+        "groups": st.integers(1, 7),
+        "paired": st.booleans(),
+        "blocked": st.booleans(),
+        "weighted": st.booleans(),
+    }
+)
 tried = settings(max_examples=30, deadline=None, derandomize=True)
 
 
@@ -45,10 +47,13 @@ def table(
         n = groups * rows
         y = np.arange(n) % 2
         score = 1 / (1 + np.exp(-(shift * (y - 0.5) + rng.normal(size=n))))
-        prediction = (score > 0.5).astype(int) if metric in (
-            "accuracy", "zero_one_loss", "f1") else score
+        prediction = (
+            (score > 0.5).astype(int) if metric in ("accuracy", "zero_one_loss", "f1") else score
+        )
         side: dict[str, Any] = {
-            "prediction": prediction, "y": y, "group": np.repeat(np.arange(groups), rows),
+            "prediction": prediction,
+            "y": y,
+            "group": np.repeat(np.arange(groups), rows),
         }
         if paired:
             side["row"] = np.arange(n)
@@ -91,7 +96,8 @@ def test_the_names_of_groups_blocks_and_rows_change_nothing(world: dict[str, Any
     rng = np.random.default_rng(world["seed"])
     names = rng.permutation([f"site {g}" for g in range(world["groups"])]).astype(object)
     renamed = [
-        side | {"group": names[side["group"]]}
+        side
+        | {"group": names[side["group"]]}
         | {key: np.char.add("x", side[key].astype(str)) for key in ("row", "block") if key in side}
         for side in sides
     ]
@@ -101,7 +107,7 @@ def test_the_names_of_groups_blocks_and_rows_change_nothing(world: dict[str, Any
 @given(worlds)
 @tried
 def test_copies_of_rows_in_the_blocks_of_their_originals_change_nothing(
-    world: dict[str, Any]
+    world: dict[str, Any],
 ) -> None:
     world |= {"paired": False}
     sides = table(**world)
@@ -181,9 +187,7 @@ def test_input_may_be_read_only_and_strided_and_is_left_as_it_was(metric: str) -
 
 
 def test_the_global_random_state_is_left_alone() -> None:
-    sides = table(
-        seed=1, metric="r2", groups=2, paired=False, blocked=False, weighted=False
-    )
+    sides = table(seed=1, metric="r2", groups=2, paired=False, blocked=False, weighted=False)
     random.seed(5)
     np.random.seed(5)  # noqa: NPY002
     before = (random.getstate(), np.random.get_state()[1].tobytes())  # noqa: NPY002
@@ -264,9 +268,7 @@ def test_pairing_and_blocks_change_the_interval_and_not_the_estimate() -> None:
     worse = right * (rng.random(300) < 0.95)
     y, row, block = np.ones(300, int), np.arange(300), np.arange(300) // 6
     apart = gap(Scored(right, y=y), Scored(worse, y=y), metric="accuracy")
-    paired = gap(
-        Scored(right, y=y, row=row), Scored(worse, y=y, row=row), metric="accuracy"
-    )
+    paired = gap(Scored(right, y=y, row=row), Scored(worse, y=y, row=row), metric="accuracy")
     assert apart.estimate == paired.estimate
     assert paired.high - paired.low < 0.6 * (apart.high - apart.low)
     assert (apart.n_blocks, paired.n_blocks) == (600, 300)
@@ -280,9 +282,14 @@ def test_pairing_and_blocks_change_the_interval_and_not_the_estimate() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "negligible", "answer"),
     [
-        (0.01, 0.2, 0, "gap"), (-0.1, 0.2, 0, "unclear"), (-0.2, -0.1, 0, "better elsewhere"),
-        (-0.01, 0.02, 0.03, "no gap"), (0.01, 0.2, 0.03, "unclear"), (0.04, 0.2, 0.03, "gap"),
-        (-0.2, -0.1, 0.03, "no gap"), (np.nan, np.nan, 0.03, "unclear"),
+        (0.01, 0.2, 0, "gap"),
+        (-0.1, 0.2, 0, "unclear"),
+        (-0.2, -0.1, 0, "better elsewhere"),
+        (-0.01, 0.02, 0.03, "no gap"),
+        (0.01, 0.2, 0.03, "unclear"),
+        (0.04, 0.2, 0.03, "gap"),
+        (-0.2, -0.1, 0.03, "no gap"),
+        (np.nan, np.nan, 0.03, "unclear"),
         (-np.inf, 0.01, 0.03, "unclear"),
     ],
 )
@@ -308,8 +315,12 @@ def test_the_detectable_gap_is_found_with_power_80() -> None:
 
 def fields(**change: Any) -> dict[str, Any]:
     columns: dict[str, Any] = {
-        "prediction": [1.0, 0.0, 1.0], "y": [1.0, 1.0, 0.0], "group": ["a", "b", "a"],
-        "block": [1, 2, 3], "weight": [1.0, 2.0, 1.0], "row": [0, 1, 2],
+        "prediction": [1.0, 0.0, 1.0],
+        "y": [1.0, 1.0, 0.0],
+        "group": ["a", "b", "a"],
+        "block": [1, 2, 3],
+        "weight": [1.0, 2.0, 1.0],
+        "row": [0, 1, 2],
     }
     return columns | change
 
@@ -333,8 +344,12 @@ def test_lengths_that_differ_name_their_argument(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("weight", [1.0, -1, 1]), ("weight", [0, 0, 0]), ("weight", [1, np.inf, 1]),
-        ("weight", ["a", "b", "c"]), ("group", np.ones((3, 2))), ("prediction", np.ones((3, 2, 2))),
+        ("weight", [1.0, -1, 1]),
+        ("weight", [0, 0, 0]),
+        ("weight", [1, np.inf, 1]),
+        ("weight", ["a", "b", "c"]),
+        ("group", np.ones((3, 2))),
+        ("prediction", np.ones((3, 2, 2))),
         ("prediction", 3.0),
     ],
 )
@@ -382,12 +397,16 @@ def test_columns_of_every_library_give_the_same_gap(library: str) -> None:
     sides = []
     for _ in range(2):
         y = rng.integers(0, 2, 120)
-        sides.append({
-            "prediction": np.where(rng.random(120) < 0.7, y, 1 - y),
-            "y": y, "group": np.repeat(["north", "south"], 60).astype(object),
-            "block": np.repeat(np.arange(40), 3), "weight": rng.uniform(0.5, 2, 120),
-            "row": np.arange(120),
-        })
+        sides.append(
+            {
+                "prediction": np.where(rng.random(120) < 0.7, y, 1 - y),
+                "y": y,
+                "group": np.repeat(["north", "south"], 60).astype(object),
+                "block": np.repeat(np.arange(40), 3),
+                "weight": rng.uniform(0.5, 2, 120),
+                "row": np.arange(120),
+            }
+        )
     plain = measure(sides, "accuracy")
     wrapped = [{n: wrap(v.tolist()) for n, v in side.items()} for side in sides]
     same(plain, measure(wrapped, "accuracy"))
@@ -395,9 +414,15 @@ def test_columns_of_every_library_give_the_same_gap(library: str) -> None:
 
 @pytest.mark.parametrize(
     "column",
-    [pd.Series([1, None, 0], dtype="Int64"), pd.Series(["a", None, "b"]), pl.Series([1, None, 0]),
-     pl.Series(["a", None, "b"]), pa.array([1, None, 0]), pa.array(["a", None, "b"]),
-     pd.Series(pd.to_datetime(["2020-01-01", None, "2020-01-02"]))],
+    [
+        pd.Series([1, None, 0], dtype="Int64"),
+        pd.Series(["a", None, "b"]),
+        pl.Series([1, None, 0]),
+        pl.Series(["a", None, "b"]),
+        pa.array([1, None, 0]),
+        pa.array(["a", None, "b"]),
+        pd.Series(pd.to_datetime(["2020-01-01", None, "2020-01-02"])),
+    ],
     ids=["pandas", "pandas text", "polars", "polars text", "arrow", "arrow text", "dates"],
 )
 def test_missing_values_of_every_library_are_seen(column: Any) -> None:
@@ -417,13 +442,19 @@ def test_probabilities_may_come_as_a_table() -> None:
 
 @pytest.mark.parametrize(
     "group",
-    [np.array(["2020-01-01", "2020-01-02"] * 30, dtype="datetime64[D]"), [True, False] * 30,
-     [1.5, 2.5] * 30, [1, "one"] * 30, [("a", 1), ("b", 2)] * 0 or ["a", "b"] * 30],
+    [
+        np.array(["2020-01-01", "2020-01-02"] * 30, dtype="datetime64[D]"),
+        [True, False] * 30,
+        [1.5, 2.5] * 30,
+        [1, "one"] * 30,
+        [("a", 1), ("b", 2)] * 0 or ["a", "b"] * 30,
+    ],
     ids=["dates", "booleans", "floats", "mixed", "texts"],
 )
 def test_groups_may_be_values_of_any_type(group: Any) -> None:
-    group = np.asarray(group, dtype=object) if isinstance(group, list) and group[1] == "one" \
-        else group
+    group = (
+        np.asarray(group, dtype=object) if isinstance(group, list) and group[1] == "one" else group
+    )
     rng = np.random.default_rng(0)
     side = Scored(rng.integers(0, 2, 60), y=np.ones(60, int), group=group)
     assert gap(side, side, metric="accuracy").n_groups == 2

@@ -31,8 +31,10 @@ def losses(values: np.ndarray, metric: str) -> Estimates:
     chosen = get_metric(metric)
     target = np.zeros(values.size, dtype=values.dtype)
     found = sample(
-        chosen, chosen.prepare(target, values.ravel()),
-        group=np.repeat(np.arange(groups), rows), n_groups=groups,
+        chosen,
+        chosen.prepare(target, values.ravel()),
+        group=np.repeat(np.arange(groups), rows),
+        n_groups=groups,
     ).cells()
     cells = Moments(*(a[:, 0] for a in (found.value, found.variance, found.freedom, found.size)))
     return Estimates(cells.value, lambda level: interval(cells, chosen.scale, level))
@@ -119,7 +121,8 @@ def test_errors_of_shrunken_values_hold_for_normal_estimates(spread: float) -> N
         truth = rng.normal(0.2, spread, 16)
         value = rng.normal(truth, error)
         found = Estimates(
-            value, lambda level, v=value: tuple(  # type: ignore[arg-type, return-value]
+            value,
+            lambda level, v=value: tuple(  # type: ignore[arg-type, return-value]
                 v + sign * stats.norm.ppf((1 + level) / 2) * error for sign in (-1, 1)
             ),
         )
@@ -161,9 +164,12 @@ def two_sided(seed: int, metric: str) -> tuple:
     if metric == "mean_squared_error":
         values = rng.normal(size=shape) * np.array([1, 1.2])[:, None, None]
     found = sample(
-        chosen, chosen.prepare(np.ones(values.size, dtype=values.dtype), values.ravel()),
-        group=np.tile(np.repeat(np.arange(groups), rows), 2), n_groups=groups,
-        side=np.repeat([0, 1], groups * rows), n_sides=2,
+        chosen,
+        chosen.prepare(np.ones(values.size, dtype=values.dtype), values.ravel()),
+        group=np.tile(np.repeat(np.arange(groups), rows), 2),
+        n_groups=groups,
+        side=np.repeat([0, 1], groups * rows),
+        n_sides=2,
     )
     return found, chosen
 
@@ -186,10 +192,14 @@ def test_p_values_of_equal_groups_are_uniform() -> None:
         chosen = get_metric("mean")
         values = rng.normal(size=12 * 40 * 2)
         found = sample(
-            chosen, chosen.prepare(None, values), group=np.tile(np.repeat(np.arange(12), 40), 2),
-            n_groups=12, side=np.repeat([0, 1], 480), n_sides=2,
+            chosen,
+            chosen.prepare(None, values),
+            group=np.tile(np.repeat(np.arange(12), 40), 2),
+            n_groups=12,
+            side=np.repeat([0, 1], 480),
+            n_sides=2,
         )
-        p = p_values(lambda level, f=found: group_gaps(f, chosen, level)[1:], 12)
+        p = p_values(lambda level, f=found, m=chosen: group_gaps(f, m, level)[1:], 12)
         below += (p < 0.05).tolist()
     assert np.mean(below) == pytest.approx(0.05, abs=0.02)
 
@@ -208,8 +218,10 @@ def test_the_rest_is_the_average_of_the_other_groups(metric: str) -> None:
     values = rng.random((5, 40))
     values = (values < 0.3).astype(int) if metric == "zero_one_loss" else values
     found = sample(
-        chosen, chosen.prepare(np.zeros(200, dtype=values.dtype), values.ravel()),
-        group=np.repeat(np.arange(5), 40), n_groups=5,
+        chosen,
+        chosen.prepare(np.zeros(200, dtype=values.dtype), values.ravel()),
+        group=np.repeat(np.arange(5), 40),
+        n_groups=5,
     ).cells()
     cells = Moments(*(a[:, 0] for a in (found.value, found.variance, found.freedom, found.size)))
     others = rest(cells, chosen.scale)

@@ -9,8 +9,8 @@ from worlds import CASES, IDS, WORLDS, World
 
 from elsewhere.core.errors import InputError
 from elsewhere.core.metrics import METRICS, Metric, Resampled, get_metric, metric_names, top_k_hit
-from elsewhere.core.metrics.resampled import SCORERS
 from elsewhere.core.metrics.mix import with_mix
+from elsewhere.core.metrics.resampled import SCORERS
 from elsewhere.testing import check_metric
 
 N_CELLS = 3
@@ -41,21 +41,29 @@ def test_values_equal_scikit_learn(name: str, world: World) -> None:
             if name == "mean":
                 expected = np.average(prediction, weights=w)
             else:
-                if world.name == "two classes" and metric.needs == "probability" and (
-                    name.startswith(("roc_auc", "top_k"))
+                if (
+                    world.name == "two classes"
+                    and metric.needs == "probability"
+                    and (name.startswith(("roc_auc", "top_k")))
                 ):
                     prediction = np.stack([1 - prediction, prediction], axis=1)
                     if name.startswith("roc_auc"):
                         prediction = prediction[:, 1]
                 expected = scikit_value(
-                    "roc_auc" if world.name == "two classes" and name.startswith("roc_auc")
-                    else name, y, prediction, w, metric.needs,
+                    "roc_auc"
+                    if world.name == "two classes" and name.startswith("roc_auc")
+                    else name,
+                    y,
+                    prediction,
+                    w,
+                    metric.needs,
                 )
             assert found.value[c] == pytest.approx(expected, abs=1e-10)
 
 
 @pytest.mark.parametrize(
-    ("name", "world"), [c for c in CASES if c[0] in METRICS],
+    ("name", "world"),
+    [c for c in CASES if c[0] in METRICS],
     ids=[i for i, c in zip(IDS, CASES, strict=True) if c[0] in METRICS],
 )
 def test_influences_are_derivatives_and_sum_to_zero(name: str, world: World) -> None:
@@ -74,7 +82,8 @@ def test_influences_are_derivatives_and_sum_to_zero(name: str, world: World) -> 
 
 
 CHECKED = [
-    (name, world) for name, world in CASES
+    (name, world)
+    for name, world in CASES
     if not (name == "top_k_accuracy" and world.name == "two classes")  # 1 by definition
 ]
 
@@ -83,7 +92,7 @@ CHECKED = [
 def test_every_metric_keeps_its_promises(name: str, world: World) -> None:
     metric = get_metric(name)
     if isinstance(metric, Resampled):
-        metric.folds = 4
+        metric.folds = 2 if name in SLOW else 4
     check_metric(metric, y=world.y, prediction=world.prediction)
 
 
@@ -111,8 +120,12 @@ def test_delete_a_group_error_of_a_mean_is_the_usual_one() -> None:
     rng = np.random.default_rng(0)
     y, p = np.zeros(400), rng.normal(size=400)
     metric = Resampled(
-        "mean error", lambda y, p, w: float(np.average((p - y) ** 2, weights=w)),
-        greater_is_better=False, needs="value", takes_weights=True, folds=400,
+        "mean error",
+        lambda y, p, w: float(np.average((p - y) ** 2, weights=w)),
+        greater_is_better=False,
+        needs="value",
+        takes_weights=True,
+        folds=400,
     )
     found = metric.evaluate(metric.prepare(y, p), None, np.zeros(400, int), 1, np.arange(400))
     usual = (p**2).var(ddof=1) / 400
@@ -133,7 +146,16 @@ def fold_variance(metric: Metric, world: World) -> float:
 
 
 # A median moves in jumps, so one sample's error of it is rough: it is right on average, below.
-@pytest.mark.parametrize("name", sorted(set(SCORERS) - {"neg_median_absolute_error"}))
+SLOW = {"roc_auc_ovo", "roc_auc_ovo_weighted"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (name in SLOW))
+        for name in sorted(set(SCORERS) - {"neg_median_absolute_error"})
+    ],
+)
 def test_fold_errors_are_near_the_bootstrap(name: str) -> None:
     world = WORLDS[SCORERS[name]][1 if SCORERS[name] == "probability" else 0]
     n = len(world.y)
@@ -142,9 +164,7 @@ def test_fold_errors_are_near_the_bootstrap(name: str) -> None:
     draws = []
     for _ in range(150):
         rows = rng.integers(0, n, n)
-        draws.append(
-            scikit_value(name, world.y[rows], world.prediction[rows], None, SCORERS[name])
-        )
+        draws.append(scikit_value(name, world.y[rows], world.prediction[rows], None, SCORERS[name]))
     assert error == pytest.approx(np.std(draws), rel=0.2)
 
 
@@ -206,12 +226,20 @@ def test_every_scikit_learn_scorer_is_here_or_known_to_be_left_out() -> None:
     from sklearn.metrics import get_scorer_names
 
     compare_partitions_or_derived = {
-        "adjusted_mutual_info_score", "adjusted_rand_score", "completeness_score",
-        "fowlkes_mallows_score", "homogeneity_score", "mutual_info_score",
-        "normalized_mutual_info_score", "rand_score", "v_measure_score",  # clusterings
-        "positive_likelihood_ratio", "neg_negative_likelihood_ratio",  # infinite by nature
+        "adjusted_mutual_info_score",
+        "adjusted_rand_score",
+        "completeness_score",
+        "fowlkes_mallows_score",
+        "homogeneity_score",
+        "mutual_info_score",
+        "normalized_mutual_info_score",
+        "rand_score",
+        "v_measure_score",  # clusterings
+        "positive_likelihood_ratio",
+        "neg_negative_likelihood_ratio",  # infinite by nature
         "neg_max_error",  # a maximum has no sampling error of this kind
-        "d2_brier_score", "d2_log_loss_score",  # newer than the oldest scikit-learn we take
+        "d2_brier_score",
+        "d2_log_loss_score",  # newer than the oldest scikit-learn we take
     }
     missing = set(get_scorer_names()) - set(metric_names())
     assert missing <= compare_partitions_or_derived
@@ -241,10 +269,14 @@ def test_predictions_of_the_wrong_kind_name_the_argument(
     name: str, y: list | None, prediction: list, argument: str
 ) -> None:
     metric = get_metric(name)
-    with pytest.raises(InputError) as caught:
+    n = len(prediction)
+
+    def evaluate() -> None:
         data = metric.prepare(None if y is None else np.array(y), np.array(prediction))
-        n = len(prediction)
         metric.evaluate(data, None, np.zeros(n, int), 1, np.arange(n))
+
+    with pytest.raises(InputError) as caught:
+        evaluate()
     assert caught.value.argument == argument
 
 

@@ -73,12 +73,12 @@ FIXED = {  # metrics that have a meaning in some worlds only
 
 def cases() -> list[tuple[str, World]]:
     """Every metric with every world in which it has a meaning."""
-    found = []
-    for name in metric_names():
-        for world in WORLDS[get_metric(name).needs]:
-            if world.name in FIXED.get(name, {world.name}):
-                found.append((name, world))
-    return found
+    return [
+        (name, world)
+        for name in metric_names()
+        for world in WORLDS[get_metric(name).needs]
+        if world.name in FIXED.get(name, {world.name})
+    ]
 
 
 CASES = cases()

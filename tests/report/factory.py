@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from elsewhere.core.gap_report import (
     Value,
 )
 from elsewhere.core.gaps import Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAN = float("nan")
 
@@ -113,6 +116,7 @@ def grouping_of(
         gap = replace(
             gap, here=worst.here, elsewhere=worst.value, estimate=worst.gap, low=worst.joint_low,
             high=worst.joint_high,
+            elsewhere_low=worst.low, elsewhere_high=worst.high,
             method=f"largest of {n} gaps to the average of the other groups; limits hold for all "
             "groups together",
         )
@@ -217,7 +221,7 @@ def hostile() -> GapReport:
     grouping = grouping_of("<b>col</b>{{1}}", HOSTILE, ordered=True)
     model = model_of("<i>model</i>\n", (grouping,))
     return report_of(
-        (model, replace(model, name="=model")),
+        (model, ModelAudit("=model", (grouping_of(names=HOSTILE[:5], extras=False),))),
         table="<script>window.hacked=3</script>",
         metric="my <metric>",
         notes=("</script><script>window.hacked=4</script>", "[red]note[/red]\x1b[2J"),
@@ -227,7 +231,9 @@ def hostile() -> GapReport:
     )
 
 
-def huge(n_models: int = 3, n_groupings: int = 5, n_groups: int = 5000, name: int = 500) -> GapReport:
+def huge(
+    n_models: int = 3, n_groupings: int = 5, n_groups: int = 5000, name: int = 500
+) -> GapReport:
     """Many groups with long names."""
     letters = np.random.default_rng(0).integers(0, 4, (n_groups, name))
     texts = ["".join("&<\"é"[i] for i in row) for row in letters]

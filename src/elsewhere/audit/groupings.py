@@ -389,7 +389,7 @@ def named_pair(
     """
     found = evaluate(question, model, columns.coded, level=level)
     keys = [key_of(columns.columns, key) for key in columns.coded.keys]
-    first, second = (keys.index(k) for k in pair)
+    first, second = keys.index(pair[0]), keys.index(pair[1])
     shares: list[Floats] = []
     for index in (first, second):
         share = np.zeros(len(keys))
@@ -403,7 +403,8 @@ def named_pair(
         a, b = b, a
     together = found.sampling.correlation((side, shares[0]), (side, shares[1]))
     below, above = difference(a, b, together)
-    reason = found.sampling.reason[first][side] or found.sampling.reason[second][side]
+    words = found.sampling.reason
+    reason: str = words[first][side] or words[second][side]
     return Distance(
         pair[0],
         pair[1],

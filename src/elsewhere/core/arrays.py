@@ -185,8 +185,8 @@ def _plain(value: Any) -> Key:
     """Turn a NumPy scalar into the Python value that it prints as."""
     if isinstance(value, np.datetime64):
         return str(value)
-    plain: Any = cast("Any", value).item() if isinstance(value, np.generic) else value
-    return cast("Key", plain)
+    scalar: Any = value
+    return scalar.item() if isinstance(value, np.generic) else scalar
 
 
 def encode(values: Objects, keys: Mapping[Key, int] | tuple[Key, ...], argument: str) -> Integers:

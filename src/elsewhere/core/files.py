@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +33,10 @@ def write_together(files: Mapping[Path, bytes]) -> None:
             if target.is_dir():
                 raise InputError(f"output {target}", "is a folder", "a file name")
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+            # A fresh name that must not exist: nothing that lies there, or links away, is written.
+            temporary = target.with_name(f".{secrets.token_hex(8)}.part")
             waiting.append((temporary, target))
-            with temporary.open("wb") as stream:
+            with temporary.open("xb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())

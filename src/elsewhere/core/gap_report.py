@@ -5,16 +5,14 @@ from __future__ import annotations
 import html
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from elsewhere.core.calibration import Calibration
 from elsewhere.core.errors import InputError
 from elsewhere.core.gaps import Gap
 from elsewhere.core.records import decode, encode
-
-if TYPE_CHECKING:
-    from elsewhere.core.calibration import Calibration
 
 SCHEMA = 1
 """Version of the JSON form; it rises when a field changes its meaning or goes away."""
@@ -405,7 +403,7 @@ class GapReport:
         """
         try:
             found: Any = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also an integer of too many digits
             raise InputError(
                 "report",
                 f"is not JSON ({error})",

@@ -22,7 +22,7 @@ from elsewhere.core.intervals import (
     quantile,
     simultaneous,
 )
-from elsewhere.core.sampling import PRIOR_UNITS
+from elsewhere.core.sampling import steadied
 
 Limits: TypeAlias = Callable[[float | Floats], tuple[Floats, Floats]]
 """Maps a confidence level (one for all, or one each) to all groups' lower and upper limits."""
@@ -202,11 +202,8 @@ def rest(values: Moments, scale: Scale) -> Moments:
         return filled.sum() - filled
 
     variance = values.variance
-    if scale != "real" and known.any():
-        mean = float(values.value[known].mean())
-        with np.errstate(divide="ignore", invalid="ignore"):
-            typical = mean * (1 - mean) / values.size
-        variance = (values.size * variance + PRIOR_UNITS * typical) / (values.size + PRIOR_UNITS)
+    if scale != "real":
+        variance = steadied(variance, values.size)
     with np.errstate(divide="ignore", invalid="ignore"):
         total = others(variance)
         degrees = total**2 / others(variance**2 / np.maximum(values.freedom, 1e-9))

@@ -16,14 +16,12 @@ correlation of paired sides: for two plain proportions that is Newcombe's interv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
+from elsewhere.core.arrays import Floats
 from elsewhere.core.untyped import untyped
-
-if TYPE_CHECKING:
-    from elsewhere.core.arrays import Floats
 
 Scale: TypeAlias = Literal["proportion", "area", "real"]
 """Which rule gives a value its interval."""

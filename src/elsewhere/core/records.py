@@ -117,5 +117,8 @@ def _number(value: Any, where: str) -> float:
     if value in ("inf", "-inf"):
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(where, "holds an integer beyond every float", "a number") from None
     raise InputError(where, f"holds {value!r}", "a number")

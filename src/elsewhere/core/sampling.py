@@ -15,8 +15,24 @@ if TYPE_CHECKING:
     from elsewhere.core.metrics import Metric, Prepared
 
 PRIOR_UNITS = 4.0
-"""Weight, in units, of the average proportion when a group's own variance is estimated inside an
+"""Weight, in units, of the groups' common variance when a group's own is estimated inside an
 average over groups: a small group with all rows right must not count as certain."""
+
+
+def steadied(variance: Floats, size: Floats) -> Floats:
+    """Draw each group's variance towards what the groups have in common per unit.
+
+    Args:
+        variance: Sampling variances by group, shape (groups,).
+        size: Effective numbers of units behind them, shape (groups,).
+
+    Returns:
+        Variances as if each group had `PRIOR_UNITS` more units, of the groups' average kind.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        usable = np.isfinite(variance) & (size > 0)
+        each = float((size * variance)[usable].mean()) if usable.any() else np.nan
+        return (size * variance + PRIOR_UNITS * each / size) / (size + PRIOR_UNITS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +112,8 @@ class Sampling:
         size, freedom = self.size[:, side], self.freedom[:, side]
         spread = own
         if bounded and used.sum() > 1:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                typical = np.clip(value * (1 - value), 0, None) / size
-            spread = (size * own + PRIOR_UNITS * typical) / (size + PRIOR_UNITS)
+            spread = np.zeros_like(own)
+            spread[used] = steadied(own[used], size[used])
         parts = (share**2 * spread)[used]
         variance = float(parts.sum())
         if self.straddles:

@@ -37,32 +37,32 @@ def interval_figure(context: Context) -> Forest | None:
     gap, row, numbers = grouping.gap, largest(grouping.rows), context.numbers
     if not math.isfinite(gap.estimate):
         return None
-    first = "Mean of these groups" if two_sided(grouping) else "Headline group"
-    marks = [Mark(first, numbers.both(gap.estimate, gap.low, gap.high),
-                  gap.estimate, gap.low, gap.high)]
+    marks = [Mark("Mean of these groups", numbers.both(gap.estimate, gap.low, gap.high),
+                  gap.estimate, gap.low, gap.high)] if two_sided(grouping) else []
     if math.isfinite(gap.next_low):
         marks.append(Mark(f"One more {context.grouping(grouping)}",
                           numbers.interval(gap.next_low, gap.next_high),
                           NAN, gap.next_low, gap.next_high))
-    if row is not None:
-        name = context.group_in_text(row.key)
-        marks.append(Mark(f"{name}, alone", context.gap(row), row.gap, row.gap_low, row.gap_high))
-        if math.isfinite(row.joint_low):
-            marks.append(Mark(
-                f"{name}, joint", numbers.both(row.gap, row.joint_low, row.joint_high), row.gap,
-                row.joint_low, row.joint_high,
-            ))
-        if math.isfinite(row.shrunk):
-            marks.append(Mark(
-                f"{name}, partly pooled",
-                numbers.both(row.shrunk, row.shrunk_low, row.shrunk_high), row.shrunk,
-                row.shrunk_low, row.shrunk_high,
-            ))
+    marks += [] if row is None else _marks_of(context, row)
     listed = "; ".join(f"{mark.name} {mark.text}" for mark in marks)
     return forest(
         next(context.figures), "The intervals of the headline, one under the other", listed, marks,
         reference_text="no gap", negligible=context.report.negligible,
     )
+
+
+def _marks_of(context: Context, row: GroupRow) -> list[Mark]:
+    """Draw one group's gap by itself, among all groups, and after partial pooling."""
+    both, name = context.numbers.both, context.group_in_text(row.key)
+    kinds = {
+        "alone": (row.gap, row.gap_low, row.gap_high),
+        "joint": (row.gap, row.joint_low, row.joint_high),
+        "partly pooled": (row.shrunk, row.shrunk_low, row.shrunk_high),
+    }
+    return [
+        Mark(f"{name}, {kind}", both(*gap), *gap)
+        for kind, gap in kinds.items() if math.isfinite(gap[1])
+    ]
 
 
 def group_figure(context: Context, model: ModelAudit, grouping: Grouping) -> Forest | None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from elsewhere.core.gap_report import (
+    GroupRow,
+)
 from elsewhere.report.choice import worst_first
 from elsewhere.report.layout import Cell, Column, Context, Table
 from elsewhere.report.sentences import two_sided
 from elsewhere.report.words import MISSING, count, percent, plural, probability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from elsewhere.core.gap_report import (
         Comparison,
         Distance,
         GroupCalibration,
         Grouping,
-        GroupRow,
         ModelAudit,
         Value,
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from elsewhere.core.gap_report import GapReport
 from elsewhere.report.words import Numbers, group_name, isolate, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-    from elsewhere.core.gap_report import GapReport, Grouping, GroupKey, GroupRow, ModelAudit
+    from elsewhere.core.gap_report import Grouping, GroupKey, GroupRow, ModelAudit
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from markupsafe import Markup
 
 from elsewhere.core.errors import InputError
 from elsewhere.report import group_figures, group_tables, sentences
+from elsewhere.report.drawing import Forest, Reliability, Series
 from elsewhere.report.layout import Context, Fact, Limits, Table
 from elsewhere.report.words import numbers_for, plural
 
 if TYPE_CHECKING:
     from elsewhere.core.gap_report import GapReport, Grouping, ModelAudit
-    from elsewhere.report.drawing import Forest, Reliability, Series
 
 MAX_BYTES = 2_000_000
 """No page is larger, whatever the report holds."""

@@ -23,8 +23,8 @@ ANSWERS = {
 
 POOLING = (
     "The pooled value also compares rows of different groups. A score of 0.3 need not mean the "
-    "same in two groups, so pooled values can differ between sides although the order within every "
-    "group is equally good."
+    "same in two groups, so a pooled value can be low, or change from one side to the other, "
+    "although the order within every group is as good."
 )
 
 TRUST = (

@@ -89,7 +89,8 @@ def _table(report: GapReport, rows: list[GroupRow], out: Console) -> Table:
     columns = _fitting(_columns(report, rows), out.width)
     room = max(out.width - _width(columns), 4)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(_text(out, name), no_wrap=True, overflow="ellipsis", max_width=room)
+    cut = "ellipsis" if out.encoding.lower().startswith("utf") else "crop"
+    table.add_column(_text(out, name), no_wrap=True, overflow=cut, max_width=room)
     for head, _ in columns.values():
         table.add_column(_text(out, head), justify="right", no_wrap=True)
     for row, *cells in zip(rows, *(cells for _, cells in columns.values()), strict=True):
@@ -101,8 +102,8 @@ _Columns: TypeAlias = dict[str, tuple[str, list[str]]]
 
 
 def _width(columns: _Columns) -> int:
-    """Width of the columns of numbers, with the space between them."""
-    return sum(max(map(len, [head, *cells])) + 2 for head, cells in columns.values())
+    """Width of the columns of numbers, with the three spaces before each."""
+    return sum(max(map(len, [head, *cells])) + 3 for head, cells in columns.values())
 
 
 def _fitting(columns: _Columns, width: int) -> _Columns:

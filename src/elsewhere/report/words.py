@@ -168,11 +168,11 @@ def count(n: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share as a percentage.
+    r"""Write a share as a percentage.
 
     Example:
         >>> percent(0.95)
-        '95 %'
+        '95\xa0%'
     """
     return MISSING if math.isnan(share) else f"{100 * share:.3g}\u00a0%"
 

@@ -80,13 +80,31 @@ def metric_checks(
         Name of a check and a function without arguments that runs it.
     """
     rows = _Rows(
-        metric, None if y is None else np.asarray(y), np.asarray(prediction), classes, best,
+        metric,
+        None if y is None else np.asarray(y),
+        np.asarray(prediction),
+        classes,
+        best,
         np.random.default_rng(seed),
     )
     for check in (
-        _shapes_and_reasons, _bounds, _repeats, _row_order, _cells_apart, _weights_as_copies,
-        _equal_weights, _zero_weights, _influence_sums, _influence_slopes, _float32, _layouts,
-        _inputs_kept, _global_state, _one_row, _empty_cell, _direction,
+        _shapes_and_reasons,
+        _bounds,
+        _repeats,
+        _row_order,
+        _cells_apart,
+        _weights_as_copies,
+        _equal_weights,
+        _zero_weights,
+        _influence_sums,
+        _influence_slopes,
+        _float32,
+        _layouts,
+        _inputs_kept,
+        _global_state,
+        _one_row,
+        _empty_cell,
+        _direction,
     ):
         yield check.__name__.strip("_"), partial(check, rows)
 
@@ -101,13 +119,22 @@ class _Rows:
     classes: Sequence[Key] | None
     best: Any
     rng: np.random.Generator
-    cell: Integers = field(init=False)
-    weight: Floats = field(init=False)
+    _cell: Integers = field(init=False)
+    _weight: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.prediction)
-        self.cell = self.rng.permutation(n) % N_CELLS
-        self.weight = self.rng.integers(1, 4, n).astype(np.float64)
+        self._cell = self.rng.permutation(n) % N_CELLS
+        self._weight = self.rng.integers(1, 4, n).astype(np.float64)
+
+    # Copies, so that a metric that writes into its arguments spoils no other check.
+    @property
+    def cell(self) -> Integers:
+        return self._cell.copy()
+
+    @property
+    def weight(self) -> Floats:
+        return self._weight.copy()
 
     @property
     def n(self) -> int:
@@ -165,21 +192,29 @@ def _shapes_and_reasons(rows: _Rows) -> None:
     for weight in rows.weights():
         found = rows.evaluate(weight)
         for name, length in (
-            ("value", N_CELLS), ("size", N_CELLS), ("influence", rows.n), ("correction", rows.n)
+            ("value", N_CELLS),
+            ("size", N_CELLS),
+            ("influence", rows.n),
+            ("correction", rows.n),
         ):
             array = getattr(found, name)
             _true(
-                isinstance(array, np.ndarray) and array.shape == (length,)
+                isinstance(array, np.ndarray)
+                and array.shape == (length,)
                 and array.dtype == np.float64,
                 rows.say(f"{name} must be a float64 array of shape ({length},)"),
             )
         _true(len(found.reason) == N_CELLS, rows.say(f"reason must have {N_CELLS} entries"))
         _true(bool(np.isfinite(found.influence).all()), rows.say("influences must be finite"))
         for value, reason in zip(found.value, found.reason, strict=True):
-            _true(np.isfinite(value) != bool(reason),
-                  rows.say(f"a value is finite or has a reason, not {value} with {reason!r}"))
-        _true(bool(np.isfinite(found.value).any()),
-              rows.say(f"no cell has a value on these rows: {found.reason[0]}"))
+            _true(
+                np.isfinite(value) != bool(reason),
+                rows.say(f"a value is finite or has a reason, not {value} with {reason!r}"),
+            )
+        _true(
+            bool(np.isfinite(found.value).any()),
+            rows.say(f"no cell has a value on these rows: {found.reason[0]}"),
+        )
 
 
 def _bounds(rows: _Rows) -> None:
@@ -188,8 +223,10 @@ def _bounds(rows: _Rows) -> None:
         return
     value = rows.evaluate().value
     inside = np.isnan(value) | ((value >= -EXACT) & (value <= 1 + EXACT))
-    _true(bool(inside.all()),
-          rows.say(f"scale {rows.metric.scale!r} means values in [0, 1], not {value}"))
+    _true(
+        bool(inside.all()),
+        rows.say(f"scale {rows.metric.scale!r} means values in [0, 1], not {value}"),
+    )
 
 
 def _repeats(rows: _Rows) -> None:
@@ -197,8 +234,10 @@ def _repeats(rows: _Rows) -> None:
     first, second = rows.evaluate(), rows.evaluate()
     for name in ("value", "influence", "correction", "size"):
         one, other = getattr(first, name), getattr(second, name)
-        _true(np.array_equal(one, other, equal_nan=True),
-              rows.say(f"{name} differs between two evaluations of the same rows"))
+        _true(
+            np.array_equal(one, other, equal_nan=True),
+            rows.say(f"{name} differs between two evaluations of the same rows"),
+        )
 
 
 def _row_order(rows: _Rows) -> None:
@@ -208,12 +247,18 @@ def _row_order(rows: _Rows) -> None:
         data = rows.prepared()
         plain = rows.evaluate(weight, data)
         mixed = rows.metric.evaluate(
-            _take(data, order), None if weight is None else weight[order], rows.cell[order],
-            N_CELLS, order,
+            _take(data, order),
+            None if weight is None else weight[order],
+            rows.cell[order],
+            N_CELLS,
+            order,
         )
         _close(mixed.value, plain.value, rows.say("values depend on the order of rows"))
-        _close(mixed.influence, plain.influence[order],
-               rows.say("influences depend on the order of rows"))
+        _close(
+            mixed.influence,
+            plain.influence[order],
+            rows.say("influences depend on the order of rows"),
+        )
 
 
 def _cells_apart(rows: _Rows) -> None:
@@ -224,14 +269,23 @@ def _cells_apart(rows: _Rows) -> None:
         for c in range(N_CELLS):
             own = np.flatnonzero(rows.cell == c)
             alone = rows.metric.evaluate(
-                _take(data, own), None if weight is None else weight[own],
-                np.zeros(len(own), dtype=np.int64), 1, own,
+                _take(data, own),
+                None if weight is None else weight[own],
+                np.zeros(len(own), dtype=np.int64),
+                1,
+                own,
             )
-            _close(alone.value[0], together.value[c],
-                   rows.say("a cell's value changes with the cells evaluated beside it"))
+            _close(
+                alone.value[0],
+                together.value[c],
+                rows.say("a cell's value changes with the cells evaluated beside it"),
+            )
             if together.unit is None:
-                _close(alone.influence, together.influence[own],
-                       rows.say("a cell's influences change with the cells evaluated beside it"))
+                _close(
+                    alone.influence,
+                    together.influence[own],
+                    rows.say("a cell's influences change with the cells evaluated beside it"),
+                )
 
 
 def _weights_as_copies(rows: _Rows) -> None:
@@ -241,13 +295,14 @@ def _weights_as_copies(rows: _Rows) -> None:
     data = rows.prepared()
     weighted = rows.evaluate(rows.weight, data)
     copies = np.repeat(np.arange(rows.n), rows.weight.astype(np.int64))
-    repeated = rows.metric.evaluate(
-        _take(data, copies), None, rows.cell[copies], N_CELLS, copies
-    )
+    repeated = rows.metric.evaluate(_take(data, copies), None, rows.cell[copies], N_CELLS, copies)
     _close(weighted.value, repeated.value, rows.say("a weight of k differs from k equal rows"))
     if weighted.unit is None:
-        _close(weighted.influence, np.bincount(copies, repeated.influence),
-               rows.say("the influence of a row of weight k differs from that of k equal rows"))
+        _close(
+            weighted.influence,
+            np.bincount(copies, repeated.influence),
+            rows.say("the influence of a row of weight k differs from that of k equal rows"),
+        )
 
 
 def _equal_weights(rows: _Rows) -> None:
@@ -256,8 +311,11 @@ def _equal_weights(rows: _Rows) -> None:
         return
     plain, weighted = rows.evaluate(), rows.evaluate(np.full(rows.n, 0.25))
     for name in ("value", "influence", "size"):
-        _close(getattr(weighted, name), getattr(plain, name),
-               rows.say(f"{name} changes when every row has weight 0.25"))
+        _close(
+            getattr(weighted, name),
+            getattr(plain, name),
+            rows.say(f"{name} changes when every row has weight 0.25"),
+        )
 
 
 def _zero_weights(rows: _Rows) -> None:
@@ -267,9 +325,7 @@ def _zero_weights(rows: _Rows) -> None:
     data, kept = rows.prepared(), rows.rng.random(rows.n) > 0.1
     zeroed = rows.evaluate(rows.weight * kept, data)
     own = np.flatnonzero(kept)
-    left = rows.metric.evaluate(
-        _take(data, own), rows.weight[own], rows.cell[own], N_CELLS, own
-    )
+    left = rows.metric.evaluate(_take(data, own), rows.weight[own], rows.cell[own], N_CELLS, own)
     _close(zeroed.value, left.value, rows.say("rows of weight 0 change the value"))
     if zeroed.unit is None:
         _close(zeroed.influence[~kept], 0.0, rows.say("rows of weight 0 have an influence"))
@@ -293,17 +349,23 @@ def _influence_slopes(rows: _Rows) -> None:
             return
         if (weight == 1).all():
             plain = rows.evaluate(None, data)
-            _close(plain.influence, found.influence,
-                   rows.say("influences without weights differ from those with weights of 1"))
+            _close(
+                plain.influence,
+                found.influence,
+                rows.say("influences without weights differ from those with weights of 1"),
+            )
         for row in rows.rng.choice(rows.n, min(DERIVATIVES, rows.n), replace=False):
             c, ends = rows.cell[row], []
             for step in (1e-4, -1e-4):
                 moved = weight.copy()
                 moved[row] *= 1 + step
                 ends.append(rows.evaluate(moved, data).value[c])
-            _close(found.influence[row], (ends[0] - ends[1]) / 2e-4,
-                   rows.say(f"the influence of row {row} is not the derivative by its weight"),
-                   1e-7)
+            _close(
+                found.influence[row],
+                (ends[0] - ends[1]) / 2e-4,
+                rows.say(f"the influence of row {row} is not the derivative by its weight"),
+                1e-7,
+            )
 
 
 def _float32(rows: _Rows) -> None:
@@ -316,8 +378,12 @@ def _float32(rows: _Rows) -> None:
         data = rows.metric.prepare(rows.y, prediction, rows.classes)
         return rows.evaluate(None, data).value
 
-    _close(value(small), value(small.astype(np.float64)),
-           rows.say("float32 predictions and the same numbers as float64 differ"))
+    _close(
+        value(small),
+        value(small.astype(np.float64)),
+        rows.say("float32 predictions and the same numbers as float64 differ"),
+        1e-13,
+    )
 
 
 def _layouts(rows: _Rows) -> None:
@@ -331,9 +397,7 @@ def _layouts(rows: _Rows) -> None:
     def everything(change: Callable[[Objects], Objects]) -> Evaluated:
         y = None if rows.y is None else change(rows.y)
         data = rows.metric.prepare(y, change(rows.prediction), rows.classes)
-        return rows.metric.evaluate(
-            data, None, change(rows.cell), N_CELLS, change(rows.unit)
-        )
+        return rows.metric.evaluate(data, None, change(rows.cell), N_CELLS, change(rows.unit))
 
     plain = rows.evaluate()
     try:
@@ -347,7 +411,9 @@ def _layouts(rows: _Rows) -> None:
 def _inputs_kept(rows: _Rows) -> None:
     """What comes in is left as it was."""
     given: dict[str, Objects] = {
-        "prediction": rows.prediction.copy(), "cell": rows.cell.copy(), "unit": rows.unit,
+        "prediction": rows.prediction.copy(),
+        "cell": rows.cell.copy(),
+        "unit": rows.unit,
     }
     if rows.y is not None:
         given["y"] = rows.y.copy()
@@ -360,19 +426,31 @@ def _inputs_kept(rows: _Rows) -> None:
     rows.metric.evaluate(data, given.get("weight"), given["cell"], N_CELLS, given["unit"])
     for name, values in given.items():
         _true(bool((values == before[name]).all()), rows.say(f"argument {name} was changed"))
-    _true(bool((data.y == coded[0]).all() and (data.prediction == coded[1]).all()),
-          rows.say("the prepared data were changed by an evaluation"))
+    _true(
+        bool((data.y == coded[0]).all() and (data.prediction == coded[1]).all()),
+        rows.say("the prepared data were changed by an evaluation"),
+    )
 
 
 def _global_state(rows: _Rows) -> None:
     """No draw from, and no seed of, the process's random generators."""
-    def state() -> str:
-        return repr((random.getstate(), np.random.get_state()[1:]))  # noqa: NPY002
-
-    with np.printoptions(threshold=10_000):
-        before = state()
+    kept = (random.getstate(), np.random.get_state())  # noqa: NPY002
+    # A state that no earlier call can have left behind.
+    random.seed(rows.rng.bytes(8))
+    np.random.seed(rows.rng.integers(2**31))  # noqa: NPY002
+    try:
+        before = _global_draws_ahead()
         rows.evaluate()
-        _true(state() == before, rows.say("the global random state was touched"))
+        _true(_global_draws_ahead() == before, rows.say("the global random state was touched"))
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
+
+
+def _global_draws_ahead() -> tuple[Any, ...]:
+    """Describe the state of the process's random generators."""
+    state: Any = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), state[1].tobytes(), state[2:]
 
 
 def _one_row(rows: _Rows) -> None:
@@ -380,19 +458,27 @@ def _one_row(rows: _Rows) -> None:
     data, cell = rows.prepared(), np.ones(rows.n, dtype=np.int64)
     cell[0] = 0
     found = rows.metric.evaluate(data, None, cell, 2, rows.unit)
-    _true(np.isfinite(found.value[0]) != bool(found.reason[0]),
-          rows.say(f"one row gives {found.value[0]} with reason {found.reason[0]!r}"))
-    _true(bool(np.isfinite(found.influence).all()),
-          rows.say("influences must be finite beside a cell of one row"))
+    _true(
+        np.isfinite(found.value[0]) != bool(found.reason[0]),
+        rows.say(f"one row gives {found.value[0]} with reason {found.reason[0]!r}"),
+    )
+    _true(
+        bool(np.isfinite(found.influence).all()),
+        rows.say("influences must be finite beside a cell of one row"),
+    )
 
 
 def _empty_cell(rows: _Rows) -> None:
     """A cell without rows is NaN with a reason and leaves the others as they were."""
     plain = rows.evaluate()
     found = rows.metric.evaluate(rows.prepared(), None, rows.cell, N_CELLS + 1, rows.unit)
-    _true(np.isnan(found.value[-1]) and bool(found.reason[-1]),
-          rows.say(f"an empty cell gives {found.value[-1]} with reason {found.reason[-1]!r}, "
-                   "not NaN with a reason"))
+    _true(
+        np.isnan(found.value[-1]) and bool(found.reason[-1]),
+        rows.say(
+            f"an empty cell gives {found.value[-1]} with reason {found.reason[-1]!r}, "
+            "not NaN with a reason"
+        ),
+    )
     _close(found.value[:-1], plain.value, rows.say("an empty cell changes the others"))
 
 

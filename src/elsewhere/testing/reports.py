@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from elsewhere.core.calibration import Bin, Calibration
 from elsewhere.core.gap_report import Change, Comparison, Distance, GapReport, GroupRow, Rate
 from elsewhere.core.gaps import Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROUNDING = 1e-9
 """Size of rounding in a report read back at ten digits, in units of the numbers compared."""
@@ -90,8 +92,11 @@ def _gap(gap: Gap, where: str, *, greater_is_better: bool) -> None:
     sign = 1 if greater_is_better else -1
     _known(gap.estimate, gap.reason, where)
     _known(gap.next_low + gap.next_high, gap.reason, f"{where}.next", infinite=True)
-    _equal(sign * (gap.here - gap.elsewhere), gap.estimate,
-           f"{where}: a positive gap means worse elsewhere")
+    _equal(
+        sign * (gap.here - gap.elsewhere),
+        gap.estimate,
+        f"{where}: a positive gap means worse elsewhere",
+    )
     _inside(gap.low, gap.estimate, gap.high, where, "estimate")
     _inside(gap.here_low, gap.here, gap.here_high, where, "here")
     _inside(gap.elsewhere_low, gap.elsewhere, gap.elsewhere_high, where, "elsewhere")
@@ -106,8 +111,7 @@ def _row(row: GroupRow, where: str, *, greater_is_better: bool) -> None:
     sign = 1 if greater_is_better else -1
     _known(row.value, row.reason, where)
     _known(row.gap, row.reason, f"{where}.gap")
-    _equal(sign * (row.here - row.value), row.gap,
-           f"{where}: a positive gap means a worse group")
+    _equal(sign * (row.here - row.value), row.gap, f"{where}: a positive gap means a worse group")
     _inside(row.low, row.value, row.high, where, "value")
     _inside(row.gap_low, row.gap, row.gap_high, where, "gap")
     _inside(row.joint_low, row.gap_low, row.joint_high, where, "gap_low (joint)")
@@ -139,8 +143,10 @@ def _inside(low: float, value: float, high: float, where: str, name: str) -> Non
     if math.isnan(low) or math.isnan(value) or math.isnan(high):
         return
     slack = ROUNDING * max(1.0, abs(value))
-    _true(low - slack <= value <= high + slack,
-          f"{where}: {name} {value} lies outside its interval [{low}, {high}]")
+    _true(
+        low - slack <= value <= high + slack,
+        f"{where}: {name} {value} lies outside its interval [{low}, {high}]",
+    )
 
 
 def _equal(expected: float, value: float, message: str) -> None:

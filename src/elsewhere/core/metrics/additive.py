@@ -180,7 +180,7 @@ def top_k_hit(score: Objects, allowed: Sequence[Sequence[int]] | Objects, k: int
     for part in chunks(len(flat), 16 * scores.shape[1]):
         own = scores[rows[part], flat[part]][:, None]
         others = scores[rows[part]]
-        before = np.less(np.arange(scores.shape[1])[None, :], flat[part][:, None])
+        before = np.arange(int(scores.shape[1])) < flat[part][:, None]
         ahead = np.asarray((others > own) | ((others == own) & before))
         np.maximum.at(hit, rows[part], np.asarray(ahead.sum(axis=1) < k, dtype=np.float64))
     return hit

@@ -155,6 +155,8 @@ def from_scorer(name: str, *, seed: int = 0) -> Resampled:
             return sign * float(function(y, prediction, sample_weight=weight))
         if prediction.ndim == 1:
             return float(metrics.roc_auc_score(y, prediction))
+        if len(np.unique(y)) < 2:
+            raise ValueError("one class only")
         average = "weighted" if name.endswith("weighted") else "macro"
         return float(
             metrics.roc_auc_score(
