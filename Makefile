@@ -31,7 +31,7 @@ types: .venv/.dev
 	$(BIN)/pyright
 
 contracts: .venv/.dev
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 studies:  ## Studies at CPU scale.
 	@echo "no studies are built yet: this version holds the core and the audit of predictions"

@@ -37,7 +37,14 @@ _HOMES = {
 }
 _ROOMS = ("audit", "core", "data", "report", "testing")
 
-__all__ = ["__version__", "audit", "data", "report", "testing", *_HOMES]
+__all__ = [  # noqa: PLE0604 (names, though gathered from a table)
+    "__version__",
+    "audit",
+    "data",
+    "report",
+    "testing",
+    *_HOMES,
+]
 
 
 def __getattr__(name: str) -> Any:

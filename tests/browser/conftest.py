@@ -13,8 +13,13 @@ sys.path.append(str(Path(__file__).parents[1] / "report"))
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[1] / "assets" / "axe-core" / "axe.min.js"
 ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--no-first-run", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 
 
@@ -36,8 +41,6 @@ def browser():
     if not CHROMIUM.exists():
         pytest.fail(f"{CHROMIUM} is missing: run `make test`, which installs what the tests need")
     with sync_playwright() as playwright:
-        opened: Browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=ARGUMENTS
-        )
+        opened: Browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield opened
         opened.close()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Scheme: TypeAlias = Literal["light", "dark"]
 VIEWS: list[tuple[int, Scheme]] = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")]
+
+
 def compact() -> GapReport:
     """One model of the full report: every kind of part once or twice."""
     report = factory.full()
@@ -27,9 +29,21 @@ def compact() -> GapReport:
 
 REPORTS = {
     "compact": compact,
-    "full": factory.full, "one-sided": factory.one_sided, "hostile": factory.hostile,
-    "many": lambda: factory.report_of((factory.model_of("m" * 200, (factory.grouping_of(
-        "c" * 200, ["x" * 500 + str(i) for i in range(300)], ordered=True),)),)),
+    "full": factory.full,
+    "one-sided": factory.one_sided,
+    "hostile": factory.hostile,
+    "many": lambda: factory.report_of(
+        (
+            factory.model_of(
+                "m" * 200,
+                (
+                    factory.grouping_of(
+                        "c" * 200, ["x" * 500 + str(i) for i in range(300)], ordered=True
+                    ),
+                ),
+            ),
+        )
+    ),
 }
 
 
@@ -43,9 +57,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @contextmanager
-def opened(browser: Browser, path: Path, width: int, scheme: Scheme, **options: Any) -> Iterator[
-    tuple[Page, list[str]]
-]:
+def opened(
+    browser: Browser, path: Path, width: int, scheme: Scheme, **options: Any
+) -> Iterator[tuple[Page, list[str]]]:
     """Open a page, and collect what it complains about and what it asks for."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, **options
@@ -82,17 +96,19 @@ def test_page_is_accessible(browser, pages, axe, name, width, scheme):
         page.evaluate(axe)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
         problems = [
-            (v["id"], v["help"], [n["target"] for n in v["nodes"]][:3])
-            for v in found["violations"]
+            (v["id"], v["help"], [n["target"] for n in v["nodes"]][:3]) for v in found["violations"]
         ]
         assert problems == []
         assert len(events) == 1
 
 
 def column(page: Page, number: int) -> list[str]:
-    return page.locator("#table-1").locator("xpath=..").locator(
-        f"tbody tr > :nth-child({number})"
-    ).all_inner_texts()
+    return (
+        page.locator("#table-1")
+        .locator("xpath=..")
+        .locator(f"tbody tr > :nth-child({number})")
+        .all_inner_texts()
+    )
 
 
 def test_clicking_a_heading_sorts_and_says_so(browser, pages):

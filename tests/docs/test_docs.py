@@ -151,6 +151,24 @@ def test_the_json_example_is_a_report():
     assert GapReport.from_json(examples[0]).to_json() == examples[0]
 
 
+def test_the_json_example_is_what_the_code_above_it_gives():
+    text = read("docs/json.md")
+    (code,) = [body for mark, body in BLOCK.findall(text) if mark == "python"]
+    (example,) = [body for mark, body in BLOCK.findall(text) if mark == "json"]
+    names: dict[str, object] = {}
+    exec(code, names)
+    left_out = {"pairing", "pairs", "notes", "provenance"}
+    assert without(json.loads(example), left_out) == without(
+        json.loads(names["report"].to_json()), left_out
+    )
+
+
+def without(value: object, names: set[str]) -> object:
+    if isinstance(value, dict):
+        return {k: without(v, names) for k, v in value.items() if k not in names}
+    return [without(v, names) for v in value] if isinstance(value, list) else value
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_json_in_the_documentation_parses(path):
     for mark, body in BLOCK.findall(path.read_text(encoding="utf-8")):

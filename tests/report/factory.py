@@ -44,7 +44,7 @@ HOSTILE: tuple[Value, ...] = (
     "abc\u202egnp.exe",
     "👩\u200d⚕️ clinic 🏥",
     "[bold red]markup[/bold red]",
-    "a,b;\"c\"",
+    'a,b;"c"',
     "100% & $5_x #1 {y} ~z ^w",
     "{{ 7*7 }}{% raw %}",
     "lone \ud800 surrogate",
@@ -62,10 +62,23 @@ def gap_of(
 ) -> Gap:
     nxt = 2.5 * half if n_groups >= 5 else NAN
     found = Gap(
-        here, here - estimate, estimate, estimate - half, estimate + half, estimate - nxt,
-        estimate + nxt, (4000, 4000), 800, n_groups,
+        here,
+        here - estimate,
+        estimate,
+        estimate - half,
+        estimate + half,
+        estimate - nxt,
+        estimate + nxt,
+        (4000, 4000),
+        800,
+        n_groups,
         f"DeLong on the logit, joined by variance recovery; averaged within {n_groups} groups",
-        "roc_auc", "within", 0.95, here - half, here + half, here - estimate - half,
+        "roc_auc",
+        "within",
+        0.95,
+        here - half,
+        here + half,
+        here - estimate - half,
         here - estimate + half,
     )
     return replace(found, **changes)  # pyright: ignore[reportArgumentType]
@@ -75,14 +88,30 @@ def row_of(
     key: tuple[tuple[str, Value], ...], gap: float, half: float, *, n: int = 300, here: float = 0.8
 ) -> GroupRow:
     return GroupRow(
-        key, n, max(n // 4, 1), here - gap, here - gap - half, here - gap + half, here, gap,
-        gap - half, gap + half, gap - 1.6 * half, gap + 1.6 * half, 0.8 * gap,
-        0.8 * gap - 1.2 * half, 0.8 * gap + 1.2 * half, 0.03, 0.08,
+        key,
+        n,
+        max(n // 4, 1),
+        here - gap,
+        here - gap - half,
+        here - gap + half,
+        here,
+        gap,
+        gap - half,
+        gap + half,
+        gap - 1.6 * half,
+        gap + 1.6 * half,
+        0.8 * gap,
+        0.8 * gap - 1.2 * half,
+        0.8 * gap + 1.2 * half,
+        0.03,
+        0.08,
     )
 
 
 def empty_row(
-    key: tuple[tuple[str, Value], ...], *, reason: str = "fewer than 10 rows of a class",
+    key: tuple[tuple[str, Value], ...],
+    *,
+    reason: str = "fewer than 10 rows of a class",
     rate: Rate | None = None,
 ) -> GroupRow:
     return GroupRow(key, 7, 7, *([NAN] * 14), reason=reason, rate=rate)
@@ -101,8 +130,14 @@ def rows_for(
 
 
 def grouping_of(
-    column: str = "month", names: Sequence[Value] = tuple(range(1, 13)), *, seed: int = 0,
-    mean: float = 0.1, two_sided: bool = True, ordered: bool = False, half: float = 0.02,
+    column: str = "month",
+    names: Sequence[Value] = tuple(range(1, 13)),
+    *,
+    seed: int = 0,
+    mean: float = 0.1,
+    two_sided: bool = True,
+    ordered: bool = False,
+    half: float = 0.02,
     extras: bool = True,
 ) -> Grouping:
     rng = np.random.default_rng(seed)
@@ -114,29 +149,49 @@ def grouping_of(
     if not two_sided:
         worst = by_gap[-1]
         gap = replace(
-            gap, here=worst.here, elsewhere=worst.value, estimate=worst.gap, low=worst.joint_low,
+            gap,
+            here=worst.here,
+            elsewhere=worst.value,
+            estimate=worst.gap,
+            low=worst.joint_low,
             high=worst.joint_high,
-            elsewhere_low=worst.low, elsewhere_high=worst.high,
+            elsewhere_low=worst.low,
+            elsewhere_high=worst.high,
             method=f"largest of {n} gaps to the average of the other groups; limits hold for all "
             "groups together",
         )
     spread = by_gap[-1].gap - by_gap[0].gap
     distance = Distance(by_gap[0].key, by_gap[-1].key, spread, 0.3 * spread, 1.4 * spread)
     return Grouping(
-        (column,), ordered, "here and elsewhere" if two_sided else "each group and the others",
-        gap, rows, tuple(row.key for row in by_gap[-3:]), distance,
+        (column,),
+        ordered,
+        "here and elsewhere" if two_sided else "each group and the others",
+        gap,
+        rows,
+        tuple(row.key for row in by_gap[-3:]),
+        distance,
         (
             replace(distance, best=rows[0].key, worst=rows[-1].key),
             replace(distance, mix="balanced", estimate=0.9 * spread),
-            replace(distance, mix="matched", estimate=NAN, low=NAN, high=NAN,
-                    reason="a class is missing in group 3"),
-        ) if extras else (),
+            replace(
+                distance,
+                mix="matched",
+                estimate=NAN,
+                low=NAN,
+                high=NAN,
+                reason="a class is missing in group 3",
+            ),
+        )
+        if extras
+        else (),
         0.035 if n > 3 else NAN,
         gap_of(mean + 0.04, half, n_groups=1, average="pooled") if two_sided else None,
         (
             RankParts("here", 0.79, 0.78, 0.8, 0.8, 0.788, 0.083),
             RankParts("elsewhere", 0.66, 0.65, 0.67, 0.7, 0.655, 0.083),
-        ) if extras and two_sided else (),
+        )
+        if extras and two_sided
+        else (),
         {"balanced": gap_of(mean - 0.01, half, n_groups=n)} if extras and two_sided else {},
     )
 
@@ -163,14 +218,23 @@ def model_of(
         for sex, change in (("F", 0.01), ("M", -0.02))
     )
     return ModelAudit(
-        name, groupings, crossed, calibrations_of(first.rows[:12]) if calibrated else (),
+        name,
+        groupings,
+        crossed,
+        calibrations_of(first.rows[:12]) if calibrated else (),
         "" if calibrated else "the predictions are not probabilities",
     )
 
 
 def report_of(models: Sequence[ModelAudit] = (), **changes: object) -> GapReport:
     made = GapReport(
-        "flights", "roc_auc", True, 0.95, 0.0, 327_346, tuple(models) or (model_of(),),
+        "flights",
+        "roc_auc",
+        True,
+        0.95,
+        0.0,
+        327_346,
+        tuple(models) or (model_of(),),
         notes=("2 rows without a score were left out.",),
         settings={"target": "late", "score": "score", "group": "month", "block": "day", "seed": 0},
         provenance={"elsewhere": "0.1.0", "python": "3.11.2", "table sha256": "ab" * 32},
@@ -191,11 +255,16 @@ def full() -> GapReport:
     def model(name: str, mean: float, seed: int) -> ModelAudit:
         month = grouping_of("month", dates, seed=seed, mean=mean, ordered=True)
         lonely = Rate("recall", 0.61, 0.4, 0.79, 0.5)
-        month = replace(month, rows=(
-            *month.rows,
-            empty_row((("month", "2014-01"),)),
-            empty_row((("month", "2014-02"),), reason="one class only (30 positive)", rate=lonely),
-        ))
+        month = replace(
+            month,
+            rows=(
+                *month.rows,
+                empty_row((("month", "2014-01"),)),
+                empty_row(
+                    (("month", "2014-02"),), reason="one class only (30 positive)", rate=lonely
+                ),
+            ),
+        )
         carrier = grouping_of("carrier", carriers, seed=seed + 5, mean=0.009, half=0.012)
         carrier = replace(carrier, worst=(carrier.rows[2].key,))
         return model_of(name, (month, carrier))
@@ -236,17 +305,15 @@ def huge(
 ) -> GapReport:
     """Many groups with long names."""
     letters = np.random.default_rng(0).integers(0, 4, (n_groups, name))
-    texts = ["".join("&<\"é"[i] for i in row) for row in letters]
-    groupings = [
-        grouping_of(f"column {'&' * name} {i}", texts, seed=i) for i in range(n_groupings)
-    ]
+    texts = ["".join('&<"é'[i] for i in row) for row in letters]
+    groupings = [grouping_of(f"column {'&' * name} {i}", texts, seed=i) for i in range(n_groupings)]
     return report_of(
         tuple(
             replace(model_of(f"{'<' * name}{i}", groupings), intersections=groupings[0].rows)
             for i in range(n_models)
         ),
         table="&" * 100_000,
-        notes=("\"" * 5000,) * 500,
+        notes=('"' * 5000,) * 500,
         settings={f"{i}{'&' * name}": "<" * 5000 for i in range(300)},
         comparisons=(Comparison("<" * name, ">" * name, "&" * name, 0.1, 0.0, 0.2),) * 1000,
     )
@@ -255,10 +322,33 @@ def huge(
 def unusual(value: float) -> GapReport:
     """Every number of every group and of the headline is one value."""
     grouping = grouping_of(extras=False)
-    fields = ("value", "low", "high", "here", "gap", "gap_low", "gap_high", "joint_low",
-              "joint_high", "shrunk", "shrunk_low", "shrunk_high", "p", "q")
+    fields = (
+        "value",
+        "low",
+        "high",
+        "here",
+        "gap",
+        "gap_low",
+        "gap_high",
+        "joint_low",
+        "joint_high",
+        "shrunk",
+        "shrunk_low",
+        "shrunk_high",
+        "p",
+        "q",
+    )
     rows = tuple(replace(row, **dict.fromkeys(fields, value)) for row in grouping.rows)
-    gap = replace(grouping.gap, here=value, elsewhere=value, estimate=value, low=value, high=value,
-                  next_low=value, next_high=value, reason="nothing to compare")
+    gap = replace(
+        grouping.gap,
+        here=value,
+        elsewhere=value,
+        estimate=value,
+        low=value,
+        high=value,
+        next_low=value,
+        next_high=value,
+        reason="nothing to compare",
+    )
     grouping = replace(grouping, rows=rows, gap=gap, pooled_gap=None, spread=value)
     return report_of((model_of("m", (grouping,), calibrated=False),))

@@ -35,9 +35,9 @@ def named(name: str) -> GapReport:
 def test_csv_has_one_line_for_each_model_grouping_and_group():
     report = factory.full()
     lines = lines_of(report)
-    expected = sum(
-        len(g.rows) for m in report.models for g in m.groupings
-    ) + sum(len(m.intersections) for m in report.models)
+    expected = sum(len(g.rows) for m in report.models for g in m.groupings) + sum(
+        len(m.intersections) for m in report.models
+    )
     assert len(lines) == expected
     assert to_csv(report).count("\r\n") == to_csv(report).count("\n") == expected + 1
     assert tuple(lines[0]) == COLUMNS
@@ -148,7 +148,10 @@ def test_junit_counts_its_cases():
     root = ET.fromstring(to_junit(factory.full()))
     suites = root.findall("testsuite")
     assert [suite.get("name") for suite in suites] == [
-        "boosting by month", "boosting by carrier", "logistic by month", "logistic by carrier",
+        "boosting by month",
+        "boosting by carrier",
+        "logistic by month",
+        "logistic by carrier",
     ]
     for suite in suites:
         assert int(suite.get("tests", "")) == len(suite)

@@ -68,17 +68,26 @@ def test_figures_of_nothing_are_empty():
 def test_worst_first_prefers_gaps_that_are_not_chance():
     small = factory.row_of((("g", "small"),), 0.5, 0.6)
     sure = factory.row_of((("g", "sure"),), 0.2, 0.01)
-    rows = [replace(small, shrunk=0.05), replace(sure, shrunk=0.19),
-            factory.row_of((("g", "good"),), -0.1, 0.01)]
+    rows = [
+        replace(small, shrunk=0.05),
+        replace(sure, shrunk=0.19),
+        factory.row_of((("g", "good"),), -0.1, 0.01),
+    ]
     assert [r.key[0][1] for r in worst_first(rows, 1, greater_is_better=True)] == ["sure"]
     assert [r.key[0][1] for r in worst_first(rows, 3, greater_is_better=True)] == [
-        "small", "sure", "good"]
+        "small",
+        "sure",
+        "good",
+    ]
 
 
 def test_worst_first_puts_groups_without_numbers_last():
     value_only = replace(factory.row_of((("g", "value"),), 0.1, 0.1), gap=NAN, shrunk=NAN)
-    rows = [factory.empty_row((("g", "none"),)), value_only,
-            factory.row_of((("g", "gap"),), -0.5, 0.1)]
+    rows = [
+        factory.empty_row((("g", "none"),)),
+        value_only,
+        factory.row_of((("g", "gap"),), -0.5, 0.1),
+    ]
     names = [r.key[0][1] for r in worst_first(rows, 9, greater_is_better=True)]
     assert names == ["gap", "value", "none"]
 

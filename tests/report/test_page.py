@@ -21,10 +21,50 @@ if TYPE_CHECKING:
 NAN = float("nan")
 VOID = {"meta", "link", "br", "img", "input", "hr", "rect", "line", "circle", "path"}
 KNOWN = {
-    "html", "head", "meta", "title", "style", "body", "a", "header", "p", "h1", "h2", "h3", "h4",
-    "bdi", "main", "section", "dl", "div", "dt", "dd", "i", "b", "nav", "ul", "li", "span",
-    "figure", "figcaption", "svg", "desc", "rect", "line", "circle", "path", "text", "table",
-    "caption", "thead", "tbody", "tr", "th", "td", "footer", "script",
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "a",
+    "header",
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "bdi",
+    "main",
+    "section",
+    "dl",
+    "div",
+    "dt",
+    "dd",
+    "i",
+    "b",
+    "nav",
+    "ul",
+    "li",
+    "span",
+    "figure",
+    "figcaption",
+    "svg",
+    "desc",
+    "rect",
+    "line",
+    "circle",
+    "path",
+    "text",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "footer",
+    "script",
 }
 
 
@@ -85,7 +125,8 @@ def test_page_is_one_file_that_loads_nothing(make):
 def test_policy_allows_exactly_the_inline_style_and_script(make):
     page = to_html(make())
     policy = next(
-        a["content"] for t, a in Reader(page).elements
+        a["content"]
+        for t, a in Reader(page).elements
         if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
     )
     assert policy is not None
@@ -179,8 +220,13 @@ def test_one_sided_reports_say_that_training_rows_are_unknown():
 
 def test_limits_of_the_report_are_stated():
     text = text_of(factory.small())
-    for words in ("What this cannot tell you", "not what makes it so", "Targets are taken as true",
-                  "An interval that holds 0 is not evidence of no gap", "with power .8"):
+    for words in (
+        "What this cannot tell you",
+        "not what makes it so",
+        "Targets are taken as true",
+        "An interval that holds 0 is not evidence of no gap",
+        "with power .8",
+    ):
         assert words in text
     assert f"a true gap of {factory.small().gap.detectable:.3f} would have been found" in text
 
@@ -251,8 +297,18 @@ def test_tables_show_the_worst_and_say_what_is_left_out():
         factory.huge,
         lambda: factory.huge(n_models=1, n_groupings=100, n_groups=60),
         lambda: factory.huge(n_models=200, n_groupings=1, n_groups=20),
-        lambda: factory.report_of((factory.model_of("m" * 10**6, (
-            factory.grouping_of("c" * 10**6, ["👩\u200d⚕️\x00\"" * 1000] * 300, ordered=True),)),)),
+        lambda: factory.report_of(
+            (
+                factory.model_of(
+                    "m" * 10**6,
+                    (
+                        factory.grouping_of(
+                            "c" * 10**6, ['👩\u200d⚕️\x00"' * 1000] * 300, ordered=True
+                        ),
+                    ),
+                ),
+            )
+        ),
     ],
 )
 def test_no_report_makes_a_page_over_the_budget(make):
@@ -290,17 +346,23 @@ def test_the_last_step_is_far_below_the_budget_for_the_worst_of_reports(monkeypa
     groups = [factory.empty_row(((bad, f"{bad}{i}"),), reason=bad) for i in range(300)]
     grouping = replace(
         factory.grouping_of(bad, [f"{bad}{i}" for i in range(300)], ordered=True),
-        columns=(bad,) * 9, worst=((("c", bad),),),
+        columns=(bad,) * 9,
+        worst=((("c", bad),),),
     )
     grouping = replace(
-        grouping, rows=(*grouping.rows, *groups),
+        grouping,
+        rows=(*grouping.rows, *groups),
         pairs=(replace(grouping.distance, reason=bad),) * 99,
-        gap=replace(grouping.gap, reason=bad, method=bad), parts=grouping.parts * 50,
+        gap=replace(grouping.gap, reason=bad, method=bad),
+        parts=grouping.parts * 50,
         mixes=dict.fromkeys((f"{bad}{i}" for i in range(99)), grouping.gap),
     )
     model = replace(factory.model_of(bad, (grouping,) * 30), intersections=grouping.rows)
     report = replace(
-        factory.huge(1, 1, 10), models=(model,) * 30, metric=bad, provenance={bad: bad},
+        factory.huge(1, 1, 10),
+        models=(model,) * 30,
+        metric=bad,
+        provenance={bad: bad},
         change=factory.Change(1, 2, 3, NAN, NAN, bad),
     )
     monkeypatch.setattr("elsewhere.report.page.LADDER", LADDER[-1:])

@@ -15,12 +15,23 @@ if TYPE_CHECKING:
     from elsewhere.core.gap_report import GapReport
 
 
-def printed(report: GapReport, width: int = 100, *, terminal: bool = False, color: bool = False,
-            encoding: str = "utf-8") -> str:
+def printed(
+    report: GapReport,
+    width: int = 100,
+    *,
+    terminal: bool = False,
+    color: bool = False,
+    encoding: str = "utf-8",
+) -> str:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    console = Console(file=stream, width=width, force_terminal=terminal, legacy_windows=False,
-                      color_system="truecolor" if color else None)
+    console = Console(
+        file=stream,
+        width=width,
+        force_terminal=terminal,
+        legacy_windows=False,
+        color_system="truecolor" if color else None,
+    )
     show(report, console)
     stream.flush()
     return raw.getvalue().decode(encoding)
@@ -31,8 +42,12 @@ def test_first_line_is_the_headline_in_files_of_any_width(width):
     for report in (factory.small(), factory.full(), factory.one_sided()):
         lines = printed(report, width).split("\n")
         assert lines[0] == report.first_line()
-        assert " ".join("".join(lines).split()).replace(" ", "").find(
-            report.verdict().replace(" ", "")) >= 0
+        assert (
+            " ".join("".join(lines).split())
+            .replace(" ", "")
+            .find(report.verdict().replace(" ", ""))
+            >= 0
+        )
 
 
 @pytest.mark.parametrize("width", [24, 40, 60, 80, 120])

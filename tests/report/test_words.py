@@ -63,8 +63,14 @@ def test_no_group_has_an_invisible_name(value, text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.1234, "0.123"), (-0.1234, "−0.123"), (-0.0001, "0.000"), (math.nan, "—"),
-        (math.inf, "∞"), (-math.inf, "−∞"), (12345.6789, "12\u202f345.679"), (-4e12, "−4e+12"),
+        (0.1234, "0.123"),
+        (-0.1234, "−0.123"),
+        (-0.0001, "0.000"),
+        (math.nan, "—"),
+        (math.inf, "∞"),
+        (-math.inf, "−∞"),
+        (12345.6789, "12\u202f345.679"),
+        (-4e12, "−4e+12"),
     ],
 )
 def test_numbers(value, text):

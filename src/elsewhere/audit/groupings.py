@@ -395,7 +395,7 @@ def named_pair(
         share = np.zeros(len(keys))
         share[index] = 1.0
         shares.append(share)
-    side = found.sampling.value.shape[1] - 1
+    side = int(found.two_sided)
     own, metric = found.own(), found.metric
     low, high = interval(own, metric.scale, level)
     a, b = ((own.value[i], low[i], high[i]) for i in (first, second))

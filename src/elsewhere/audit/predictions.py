@@ -81,6 +81,7 @@ def audit(
     baseline: GapReport | None = None,
     delimiter: str | None = None,
     limits: Limits | None = None,
+    name: str | None = None,
     jobs: int = 1,
     seed: int = 0,
     on_step: Step | None = None,
@@ -114,6 +115,7 @@ def audit(
         baseline: An earlier report; the paired change of the headline gap is added.
         delimiter: Delimiter of text tables.
         limits: Largest accepted table sizes.
+        name: Name of the table in messages and in the report; the file name by default.
         jobs: Threads; the result is the same for any number.
         seed: Seed for metrics without a closed form; others use no randomness.
         on_step: Called as the audit advances.
@@ -159,7 +161,7 @@ def audit(
         limits or Limits(),
         seed,
     )
-    question = ask(table, options)
+    question = ask(table, options, name)
     _check_classes(question)
     models = _models(question, level, min_rows, jobs, on_step or _silent)
     if pair is not None:

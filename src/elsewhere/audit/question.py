@@ -153,12 +153,13 @@ class Options:
     seed: int = 0
 
 
-def ask(source: Any, options: Options) -> Question:
+def ask(source: Any, options: Options, name: str | None = None) -> Question:
     """Read a table and put its columns into their roles.
 
     Args:
         source: A path or a data frame.
         options: The roles.
+        name: Name of the table; the file name by default.
 
     Returns:
         Arrays ready to evaluate.
@@ -166,7 +167,8 @@ def ask(source: Any, options: Options) -> Question:
     Raises:
         InputError: Anything that does not fit; see the message.
     """
-    name = Path(source).name if isinstance(source, str | Path) else "table"
+    if name is None:
+        name = Path(source).name if isinstance(source, str | Path) else "table"
     table = open_table(source, name=name, delimiter=options.delimiter, limits=options.limits)
     condition = _Condition.parse(options.here) if options.here else None
     if condition is not None and options.here_table is not None:

@@ -185,8 +185,12 @@ def _plain(value: Any) -> Key:
     """Turn a NumPy scalar into the Python value that it prints as."""
     if isinstance(value, np.datetime64):
         return str(value)
-    scalar: Any = value
-    return scalar.item() if isinstance(value, np.generic) else scalar
+    return cast("Key", _item(value) if hasattr(value, "item") else value)
+
+
+def _item(scalar: Any) -> Any:
+    """Unwrap a NumPy scalar."""
+    return scalar.item()
 
 
 def encode(values: Objects, keys: Mapping[Key, int] | tuple[Key, ...], argument: str) -> Integers:

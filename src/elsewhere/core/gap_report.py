@@ -105,8 +105,8 @@ class Distance:
     """Difference between two groups: a named pair, or the best and the worst.
 
     Args:
-        best: The group that does better (of a named pair, the first).
-        worst: The other group.
+        best: The group that does better (of a named pair, the first); empty if there is none.
+        worst: The other group; empty if there is none.
         estimate: How much worse `worst` does.
         low: Lower limit (for best and worst, over all pairs together).
         high: Upper limit.
@@ -365,6 +365,9 @@ class GapReport:
         g, size = self.gap, self.negligible
         could = f"a gap of {g.detectable:.3f} would have been found with power .8"
         stated = f" (stated as negligible: {size:g})" if size else ""
+        one_sided = self.headline.contrast == "each group and the others"
+        if self.answer == "gap" and one_sided:
+            return f"Groups differ: the whole interval of the largest gap lies above {size:g}."
         if self.answer == "gap":
             return f"Worse elsewhere: the whole interval lies above {size:g}."
         if self.answer == "no gap":

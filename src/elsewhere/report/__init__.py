@@ -57,7 +57,11 @@ def _to_json(report: GapReport) -> str:
 
 
 _WRITERS: dict[str, Callable[[GapReport], str]] = {
-    ".html": to_html, ".json": _to_json, ".csv": to_csv, ".tex": to_latex, ".xml": to_junit,
+    ".html": to_html,
+    ".json": _to_json,
+    ".csv": to_csv,
+    ".tex": to_latex,
+    ".xml": to_junit,
 }
 
 SUFFIXES = tuple(_WRITERS)
@@ -81,7 +85,9 @@ def render(report: GapReport, suffix: str) -> bytes:
     writer = _WRITERS.get(suffix.lower())
     if writer is None:
         raise InputError(
-            "output format", f"is {suffix!r}", f"one of {', '.join(SUFFIXES)}",
+            "output format",
+            f"is {suffix!r}",
+            f"one of {', '.join(SUFFIXES)}",
             nearest(suffix, SUFFIXES),
         )
     return writer(report).encode()

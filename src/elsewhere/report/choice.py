@@ -21,9 +21,7 @@ def pooled_gap(row: GroupRow) -> float:
     return row.shrunk if math.isfinite(row.shrunk) else row.gap
 
 
-def worst_first(
-    rows: Sequence[GroupRow], limit: int, *, greater_is_better: bool
-) -> list[GroupRow]:
+def worst_first(rows: Sequence[GroupRow], limit: int, *, greater_is_better: bool) -> list[GroupRow]:
     """Choose the worst groups and put the largest gap first.
 
     Args:
@@ -62,7 +60,8 @@ def most_extreme(rows: Sequence[GroupRow], limit: int) -> list[GroupRow]:
         return [row for row in rows if math.isfinite(row.value)][:limit]
     centre = sum(pooled_gap(row) for row in known) / len(known)
     chosen = heapq.nsmallest(
-        limit, known,
+        limit,
+        known,
         key=lambda row: (-abs(pooled_gap(row) - centre), -abs(row.gap - centre)),
     )
     return sorted(chosen, key=lambda row: -row.gap)

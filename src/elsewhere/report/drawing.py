@@ -180,9 +180,16 @@ class Forest:
 
 
 def forest(
-    number: int, title: str, description: str, marks: Sequence[Mark], *,
-    reference: float = 0.0, reference_text: str = "", band: tuple[float, float] = (_NAN, _NAN),
-    negligible: float = 0.0, note: str = "",
+    number: int,
+    title: str,
+    description: str,
+    marks: Sequence[Mark],
+    *,
+    reference: float = 0.0,
+    reference_text: str = "",
+    band: tuple[float, float] = (_NAN, _NAN),
+    negligible: float = 0.0,
+    note: str = "",
 ) -> Forest:
     """Lay out a forest plot.
 
@@ -208,11 +215,19 @@ def forest(
         shown_band = (left, round(right - left, 2))
     inside = 0 < negligible < axis.high
     return Forest(
-        number, title, description, bars, ROW * len(bars),
+        number,
+        title,
+        description,
+        bars,
+        ROW * len(bars),
         tuple((axis.at(v), text) for v, text in axis.ticks()),
-        axis.at(reference) if math.isfinite(reference) else None, reference_text, shown_band,
+        axis.at(reference) if math.isfinite(reference) else None,
+        reference_text,
+        shown_band,
         axis.at(negligible) if inside else None,
-        any(bar.joint for bar in bars), any(bar.shrunk is not None for bar in bars), note,
+        any(bar.joint for bar in bars),
+        any(bar.shrunk is not None for bar in bars),
+        note,
     )
 
 
@@ -224,7 +239,12 @@ def _bar(axis: Axis, mark: Mark, y: float) -> Bar:
     highs = [v for v in (mark.high, mark.joint_high) if not math.isnan(v)]
     edge = 0.02 * (axis.high - axis.low)
     return Bar(
-        mark.name, mark.text, y, _position(axis, mark.point), line, joint,
+        mark.name,
+        mark.text,
+        y,
+        _position(axis, mark.point),
+        line,
+        joint,
         _position(axis, mark.shrunk),
         cut_left=min(lows, default=axis.low) < axis.low - edge,
         cut_right=max(highs, default=axis.high) > axis.high + edge,
@@ -288,8 +308,13 @@ class Moment:
 
 
 def series(
-    number: int, title: str, description: str, moments: Sequence[Moment], *,
-    names: tuple[str, str], note: str = "",
+    number: int,
+    title: str,
+    description: str,
+    moments: Sequence[Moment],
+    *,
+    names: tuple[str, str],
+    note: str = "",
 ) -> Series:
     """Lay out values over ordered groups.
 
@@ -318,13 +343,17 @@ def series(
     last = len(moments) - 1
     named = sorted({0, last // 2, last} if last > 3 else {0, last})
     return Series(
-        number, title, description,
-        _path(xs, [m.value for m in moments], up), _band(xs, spans, up),
+        number,
+        title,
+        description,
+        _path(xs, [m.value for m in moments], up),
+        _band(xs, spans, up),
         _path(xs, [m.other for m in moments], up),
         tuple((across(i), up(m.value)) for i, m in enumerate(moments) if math.isfinite(m.value)),
         tuple((up(v), text) for v, text in axis.ticks(4)),
         tuple((across(i), shorten(moments[i].name, 16)) for i in named),
-        names, note=note,
+        names,
+        note=note,
     )
 
 
@@ -379,9 +408,7 @@ class Reliability:
     ticks: tuple[tuple[float, str], ...]
 
 
-def reliability(
-    number: int, title: str, description: str, curve: Sequence[Bin]
-) -> Reliability:
+def reliability(number: int, title: str, description: str, curve: Sequence[Bin]) -> Reliability:
     """Lay out a reliability curve; both axes run from 0 to the largest value shown.
 
     Args:

@@ -42,13 +42,27 @@ def forest(grouping: Grouping, ax: Axes | None = None) -> Axes:
             axes.axvspan(grouping.gap.low, grouping.gap.high, color=TINT, lw=0, zorder=0)
         axes.axvline(0, color="black", lw=0.8, zorder=1)
         _lines(axes, places, rows, ("joint_low", "joint_high"), color=QUIET, lw=0.9)
-    _lines(axes, places, rows, ("gap_low", "gap_high") if has_gap else ("low", "high"),
-           color=ACCENT, lw=2.4)
+    _lines(
+        axes,
+        places,
+        rows,
+        ("gap_low", "gap_high") if has_gap else ("low", "high"),
+        color=ACCENT,
+        lw=2.4,
+    )
     values = [row.gap if has_gap else row.value for row in rows]
     axes.plot(values, places, "o", color=ACCENT, ms=5, zorder=4)
     if has_gap:
-        axes.plot([row.shrunk for row in rows], places, "o", mfc="white", mec="black", ms=4,
-                  mew=0.9, zorder=5)
+        axes.plot(
+            [row.shrunk for row in rows],
+            places,
+            "o",
+            mfc="white",
+            mec="black",
+            ms=4,
+            mew=0.9,
+            zorder=5,
+        )
     axes.set_yticks(places, [_plain(group_name(row.key, 40)) for row in rows])
     axes.set_xlabel("gap" if has_gap else _plain(shorten(grouping.gap.metric, 40)))
     axes.set_ylabel(_plain(shorten(grouping.name, 40)))
@@ -91,8 +105,13 @@ def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
 
 
 def _lines(
-    axes: Axes, places: list[float], rows: list[GroupRow], ends: tuple[str, str], *,
-    color: str, lw: float,
+    axes: Axes,
+    places: list[float],
+    rows: list[GroupRow],
+    ends: tuple[str, str],
+    *,
+    color: str,
+    lw: float,
 ) -> None:
     """Draw one interval a group."""
     low, high = ([getattr(row, end) for row in rows] for end in ends)

@@ -37,17 +37,38 @@ def interval_figure(context: Context) -> Forest | None:
     gap, row, numbers = grouping.gap, largest(grouping.rows), context.numbers
     if not math.isfinite(gap.estimate):
         return None
-    marks = [Mark("Mean of these groups", numbers.both(gap.estimate, gap.low, gap.high),
-                  gap.estimate, gap.low, gap.high)] if two_sided(grouping) else []
+    marks = (
+        [
+            Mark(
+                "Mean of these groups",
+                numbers.both(gap.estimate, gap.low, gap.high),
+                gap.estimate,
+                gap.low,
+                gap.high,
+            )
+        ]
+        if two_sided(grouping)
+        else []
+    )
     if math.isfinite(gap.next_low):
-        marks.append(Mark(f"One more {context.grouping(grouping)}",
-                          numbers.interval(gap.next_low, gap.next_high),
-                          NAN, gap.next_low, gap.next_high))
+        marks.append(
+            Mark(
+                f"One more {context.grouping(grouping)}",
+                numbers.interval(gap.next_low, gap.next_high),
+                NAN,
+                gap.next_low,
+                gap.next_high,
+            )
+        )
     marks += [] if row is None else _marks_of(context, row)
     listed = "; ".join(f"{mark.name} {mark.text}" for mark in marks)
     return forest(
-        next(context.figures), "The intervals of the headline, one under the other", listed, marks,
-        reference_text="no gap", negligible=context.report.negligible,
+        next(context.figures),
+        "The intervals of the headline, one under the other",
+        listed,
+        marks,
+        reference_text="no gap",
+        negligible=context.report.negligible,
     )
 
 
@@ -61,7 +82,8 @@ def _marks_of(context: Context, row: GroupRow) -> list[Mark]:
     }
     return [
         Mark(f"{name}, {kind}", both(*gap), *gap)
-        for kind, gap in kinds.items() if math.isfinite(gap[1])
+        for kind, gap in kinds.items()
+        if math.isfinite(gap[1])
     ]
 
 
@@ -87,13 +109,18 @@ def group_figure(context: Context, model: ModelAudit, grouping: Grouping) -> For
     known = sum(math.isfinite(r.gap if has_gap else r.value) for r in grouping.rows)
     note = ""
     if known > len(rows):
-        note = (f"{count(len(rows))} of {plural(known, 'group')}: those furthest from the average "
-                "after partial pooling.")
+        note = (
+            f"{count(len(rows))} of {plural(known, 'group')}: those furthest from the average "
+            "after partial pooling."
+        )
     return forest(
-        next(context.figures), f"{what} by {of}{context.of_model(model)}",
+        next(context.figures),
+        f"{what} by {of}{context.of_model(model)}",
         _description(context, rows, known, has_gap=has_gap),
         [_mark(context, row, has_gap=has_gap) for row in rows],
-        reference=0.0 if has_gap else gap.here, band=band, note=note,
+        reference=0.0 if has_gap else gap.here,
+        band=band,
+        note=note,
         reference_text="no gap" if has_gap else "other side",
         negligible=context.report.negligible if has_gap else 0.0,
     )
@@ -104,13 +131,19 @@ def _mark(context: Context, row: GroupRow, *, has_gap: bool) -> Mark:
     name, numbers = context.group(row.key), context.numbers
     if not has_gap:
         return Mark(name, numbers.both(row.value, row.low, row.high), row.value, row.low, row.high)
-    return Mark(name, context.gap(row), row.gap, row.gap_low, row.gap_high, row.joint_low,
-                row.joint_high, row.shrunk)
+    return Mark(
+        name,
+        context.gap(row),
+        row.gap,
+        row.gap_low,
+        row.gap_high,
+        row.joint_low,
+        row.joint_high,
+        row.shrunk,
+    )
 
 
-def _description(
-    context: Context, rows: Sequence[GroupRow], known: int, *, has_gap: bool
-) -> str:
+def _description(context: Context, rows: Sequence[GroupRow], known: int, *, has_gap: bool) -> str:
     """Say in words what a forest plot shows."""
     if not has_gap:
         return f"Values of {plural(known, 'group')} with their intervals. The table has them all."
@@ -131,8 +164,13 @@ def time_figure(context: Context, model: ModelAudit, grouping: Grouping) -> Seri
     most = PERIODS * context.limits.bars
     rows = grouping.rows[-most:]
     moments = [
-        Moment(context.group(row.key), row.value, row.low, row.high,
-               row.here if two_sided(grouping) else NAN)
+        Moment(
+            context.group(row.key),
+            row.value,
+            row.low,
+            row.high,
+            row.here if two_sided(grouping) else NAN,
+        )
         for row in rows
     ]
     known = [row for row in rows if math.isfinite(row.value)]
@@ -153,7 +191,10 @@ def time_figure(context: Context, model: ModelAudit, grouping: Grouping) -> Seri
     return series(
         next(context.figures),
         f"{metric} over {context.grouping(grouping)}{context.of_model(model)}",
-        description, moments, names=(name, "here" if two_sided(grouping) else ""), note=note,
+        description,
+        moments,
+        names=(name, "here" if two_sided(grouping) else ""),
+        note=note,
     )
 
 

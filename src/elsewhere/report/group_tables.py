@@ -54,7 +54,12 @@ def left_out(shown: int, total: int, noun: str) -> str:
 
 
 def group_table(
-    context: Context, rows: Sequence[GroupRow], title: str, *, name: str, other: str,
+    context: Context,
+    rows: Sequence[GroupRow],
+    title: str,
+    *,
+    name: str,
+    other: str,
     separate: bool = True,
 ) -> Table:
     """List groups with all their numbers, the largest gap first.
@@ -81,10 +86,12 @@ def group_table(
     if not separate:
         note += " These groups overlap with those above: the same rows are counted in both."
     return Table(
-        next(context.tables), title,
+        next(context.tables),
+        title,
         (Column(name, number=False), *(field.column for field in fields)),
         tuple((Cell(context.group(row.key)), *(f.cell(row) for f in fields)) for row in shown),
-        left_out(len(shown), len(rows), "group"), note,
+        left_out(len(shown), len(rows), "group"),
+        note,
     )
 
 
@@ -103,19 +110,30 @@ def _fields(context: Context, other: str) -> list[_Field]:
 
     return [
         _Field(Column("Rows"), lambda row: Cell(count(row.n_rows)), _always),
-        _Field(Column("Blocks"), lambda row: Cell(count(row.n_blocks)),
-               lambda row: row.n_blocks != row.n_rows),
+        _Field(
+            Column("Blocks"),
+            lambda row: Cell(count(row.n_blocks)),
+            lambda row: row.n_blocks != row.n_rows,
+        ),
         _Field(Column(metric), interval("value", "low", "high"), _always),
         _Field(Column(other), lambda row: Cell(numbers.one(row.here)), known("here")),
         _Field(Column("Gap", order="descending"), interval("gap", "gap_low", "gap_high"), _always),
-        _Field(Column("Joint interval"),
-               lambda row: Cell(numbers.interval(row.joint_low, row.joint_high) or MISSING),
-               known("joint_low")),
-        _Field(Column("After partial pooling"), interval("shrunk", "shrunk_low", "shrunk_high"),
-               known("shrunk")),
+        _Field(
+            Column("Joint interval"),
+            lambda row: Cell(numbers.interval(row.joint_low, row.joint_high) or MISSING),
+            known("joint_low"),
+        ),
+        _Field(
+            Column("After partial pooling"),
+            interval("shrunk", "shrunk_low", "shrunk_high"),
+            known("shrunk"),
+        ),
         _Field(Column("q"), lambda row: Cell(probability(row.q)), known("q")),
-        _Field(Column("Note", number=False), lambda row: Cell(note_of(context, row)),
-               lambda row: bool(row.reason or row.rate)),
+        _Field(
+            Column("Note", number=False),
+            lambda row: Cell(note_of(context, row)),
+            lambda row: bool(row.reason or row.rate),
+        ),
     ]
 
 
@@ -132,9 +150,11 @@ def note_of(context: Context, row: GroupRow) -> str:
 def grouping_table(context: Context, model: ModelAudit, grouping: Grouping) -> Table:
     """List the groups of one grouping."""
     return group_table(
-        context, grouping.rows,
+        context,
+        grouping.rows,
         f"Groups by {context.grouping(grouping)}{context.of_model(model)}",
-        name=context.text(grouping.name), other="Here" if two_sided(grouping) else "Other groups",
+        name=context.text(grouping.name),
+        other="Here" if two_sided(grouping) else "Other groups",
     )
 
 
@@ -150,9 +170,14 @@ def pairs_table(context: Context, grouping: Grouping) -> Table:
         return Cell(" to ".join(names)), Cell(context.text(pair.mix)), value, Cell(note)
 
     return Table(
-        next(context.tables), f"Pairs of groups by {context.grouping(grouping)}",
-        (Column("Pair", number=False), Column("Class mix", number=False),
-         Column("How much worse the second does"), Column("Note", number=False)),
+        next(context.tables),
+        f"Pairs of groups by {context.grouping(grouping)}",
+        (
+            Column("Pair", number=False),
+            Column("Class mix", number=False),
+            Column("How much worse the second does"),
+            Column("Note", number=False),
+        ),
         tuple(row(pair) for pair in shown),
         left_out(len(shown), len(grouping.pairs), "pair"),
     )
@@ -165,12 +190,15 @@ def mixes_table(context: Context, grouping: Grouping) -> Table:
     def row(mix: str, gap: Gap) -> tuple[Cell, ...]:
         numbers = context.numbers
         return (
-            Cell(context.text(mix)), Cell(numbers.one(gap.here)), Cell(numbers.one(gap.elsewhere)),
+            Cell(context.text(mix)),
+            Cell(numbers.one(gap.here)),
+            Cell(numbers.one(gap.elsewhere)),
             Cell(numbers.one(gap.estimate), numbers.interval(gap.low, gap.high)),
         )
 
     return Table(
-        next(context.tables), f"The gap under other class mixes, by {context.grouping(grouping)}",
+        next(context.tables),
+        f"The gap under other class mixes, by {context.grouping(grouping)}",
         (Column("Class mix", number=False), Column("Here"), Column("Elsewhere"), Column("Gap")),
         tuple(row(mix, gap) for mix, gap in found[: context.limits.rows]),
         note="If the gap goes away with the same classes in every group, the mix made it.",
@@ -184,15 +212,22 @@ def parts_table(context: Context, grouping: Grouping) -> Table:
         (
             Cell(context.text(part.side)),
             Cell(numbers.one(part.pooled), numbers.interval(part.low, part.high)),
-            Cell(numbers.one(part.within)), Cell(numbers.one(part.between)),
+            Cell(numbers.one(part.within)),
+            Cell(numbers.one(part.between)),
             Cell(percent(part.within_share)),
         )
         for part in grouping.parts[: context.limits.rows]
     )
     return Table(
-        next(context.tables), f"Pooled {metric} in parts, by {context.grouping(grouping)}",
-        (Column("Side", number=False), Column(f"Pooled {metric}"), Column("Pairs within a group"),
-         Column("Pairs across groups"), Column("Share of pairs within")),
+        next(context.tables),
+        f"Pooled {metric} in parts, by {context.grouping(grouping)}",
+        (
+            Column("Side", number=False),
+            Column(f"Pooled {metric}"),
+            Column("Pairs within a group"),
+            Column("Pairs across groups"),
+            Column("Share of pairs within"),
+        ),
         rows,
     )
 
@@ -208,17 +243,25 @@ def calibration_table(
     def row(entry: GroupCalibration) -> tuple[Cell, ...]:
         found = entry.calibration
         return (
-            Cell(context.group(entry.key)), Cell(count(found.n_rows)),
+            Cell(context.group(entry.key)),
+            Cell(count(found.n_rows)),
             Cell(numbers.one(found.error), numbers.interval(found.low, found.high)),
             Cell(numbers.one(found.bias), numbers.interval(found.bias_low, found.bias_high)),
             Cell(context.long_text(found.reason)),
         )
 
     return Table(
-        next(context.tables), f"Calibration by group{context.of_model(model)}",
-        (Column("Group", number=False), Column("Rows"), Column("Error", order="descending"),
-         Column("Bias"), Column("Note", number=False)),
-        tuple(row(entry) for entry in shown), left_out(len(shown), len(known), "group"),
+        next(context.tables),
+        f"Calibration by group{context.of_model(model)}",
+        (
+            Column("Group", number=False),
+            Column("Rows"),
+            Column("Error", order="descending"),
+            Column("Bias"),
+            Column("Note", number=False),
+        ),
+        tuple(row(entry) for entry in shown),
+        left_out(len(shown), len(known), "group"),
         "Bias is predicted minus observed: above 0, risks are overstated.",
     )
 
@@ -241,18 +284,29 @@ def overview_table(context: Context) -> Table:
         worst = grouping.worst
         alone = context.group_in_text(worst[0]) if len(worst) == 1 else "not distinguishable"
         return (
-            Cell(context.model(model)), Cell(context.grouping(grouping)),
-            Cell(numbers.one(gap.here)), Cell(numbers.one(gap.elsewhere)),
+            Cell(context.model(model)),
+            Cell(context.grouping(grouping)),
+            Cell(numbers.one(gap.here)),
+            Cell(numbers.one(gap.elsewhere)),
             Cell(numbers.one(gap.estimate), numbers.interval(gap.low, gap.high)),
             Cell(numbers.interval(gap.next_low, gap.next_high) or MISSING),
-            Cell(answer if math.isfinite(gap.estimate) else "no value"), Cell(alone),
+            Cell(answer if math.isfinite(gap.estimate) else "no value"),
+            Cell(alone),
         )
 
     return Table(
-        next(context.tables), "Every model and grouping",
-        (Column("Model", number=False), Column("Grouping", number=False), Column("Here or others"),
-         Column("Elsewhere or lowest"), Column("Gap"), Column("One more group"),
-         Column("Answer", number=False), Column("Worst group", number=False)),
+        next(context.tables),
+        "Every model and grouping",
+        (
+            Column("Model", number=False),
+            Column("Grouping", number=False),
+            Column("Here or others"),
+            Column("Elsewhere or lowest"),
+            Column("Gap"),
+            Column("One more group"),
+            Column("Answer", number=False),
+            Column("Worst group", number=False),
+        ),
         tuple(row(*entry) for entry in shown),
         left_out(len(shown), len(entries), "line"),
     )
@@ -267,15 +321,21 @@ def comparison_table(context: Context) -> Table:
     def row(entry: Comparison) -> tuple[Cell, ...]:
         names = [context.text(name) for name in (entry.first, entry.second)]
         return (
-            Cell(" against ".join(names)), Cell(context.text(entry.grouping)),
+            Cell(" against ".join(names)),
+            Cell(context.text(entry.grouping)),
             Cell(numbers.one(entry.estimate), numbers.interval(entry.low, entry.high)),
             Cell(_better(entry, names) if not entry.reason else context.long_text(entry.reason)),
         )
 
     return Table(
-        next(context.tables), "Models compared on the same rows",
-        (Column("Models", number=False), Column("Averaged by", number=False),
-         Column("How much better the first is"), Column("Reading", number=False)),
+        next(context.tables),
+        "Models compared on the same rows",
+        (
+            Column("Models", number=False),
+            Column("Averaged by", number=False),
+            Column("How much better the first is"),
+            Column("Reading", number=False),
+        ),
         tuple(row(entry) for entry in shown),
         left_out(len(shown), len(found), "comparison"),
     )
@@ -294,7 +354,9 @@ def settings_table(context: Context, title: str, entries: Mapping[str, Value]) -
     """List settings or versions."""
     shown = list(entries.items())[: context.limits.rows]
     return Table(
-        next(context.tables), title, (Column("Name", number=False), Column("Value", number=False)),
+        next(context.tables),
+        title,
+        (Column("Name", number=False), Column("Value", number=False)),
         tuple((Cell(context.text(k)), Cell(context.long_text(v))) for k, v in shown),
         left_out(len(shown), len(entries), "entry"),
     )

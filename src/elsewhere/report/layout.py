@@ -11,7 +11,6 @@ from elsewhere.core.gap_report import GapReport
 from elsewhere.report.words import Numbers, group_name, isolate, shorten
 
 if TYPE_CHECKING:
-
     from elsewhere.core.gap_report import Grouping, GroupKey, GroupRow, ModelAudit
 
 

@@ -133,8 +133,11 @@ def to_html(report: GapReport) -> str:
     page = ""
     for limits in LADDER:
         page = template.render(
-            page=compose(report, limits), style=Markup(style), script=Markup(script),  # noqa: S704  # our own files
-            style_hash=_hash(style), script_hash=_hash(script),
+            page=compose(report, limits),
+            style=Markup(style),
+            script=Markup(script),  # noqa: S704  # our own files
+            style_hash=_hash(style),
+            script_hash=_hash(script),
         )
         if len(page.encode()) <= MAX_BYTES:
             break
@@ -145,8 +148,11 @@ def to_html(report: GapReport) -> str:
 def _environment() -> Environment:
     """Load the package's templates, with everything escaped."""
     return Environment(
-        loader=PackageLoader("elsewhere.report", "templates"), autoescape=True,
-        trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined,
+        loader=PackageLoader("elsewhere.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
 
 
@@ -179,15 +185,20 @@ def compose(report: GapReport, limits: Limits) -> Page:
     models = [_model(context, model, i, each) for i, model in enumerate(shown, 1)]
     several = sum(len(model.groupings) for model in report.models) > 1
     return Page(
-        table=context.text(report.table), subtitle=_subtitle(context),
+        table=context.text(report.table),
+        subtitle=_subtitle(context),
         first_line=context.long_text(report.first_line()),
-        headline=sentences.headline(context), verdict=context.long_text(report.verdict()),
+        headline=sentences.headline(context),
+        verdict=context.long_text(report.verdict()),
         reason=context.long_text(report.gap.reason),
-        intervals=sentences.intervals(context), interval_figure=figure, models=models,
+        intervals=sentences.intervals(context),
+        interval_figure=figure,
+        models=models,
         models_left_out=_left_out(len(shown), len(report.models), "model"),
         overview=group_tables.overview_table(context) if several else None,
         comparisons=group_tables.comparison_table(context) if report.comparisons else None,
-        change=_change(context), cannot_tell=sentences.cannot_tell(context),
+        change=_change(context),
+        cannot_tell=sentences.cannot_tell(context),
         notes=[context.long_text(note) for note in report.notes[: limits.rows]],
         notes_left_out=_left_out(min(len(report.notes), limits.rows), len(report.notes), "note"),
         settings=group_tables.settings_table(context, "Settings", report.settings),
@@ -203,16 +214,20 @@ def _subtitle(context: Context) -> str:
     names = ", ".join(context.model(model) for model in report.models[:3])
     more = f" and {len(report.models) - 3} more" if len(report.models) > 3 else ""
     models = f"model {names}" if len(report.models) == 1 else f"models {names}{more}"
-    return (f"{metric} ({direction} is better) of {models} on {plural(report.n_rows, 'row')}; "
-            f"intervals of {context.level}")
+    return (
+        f"{metric} ({direction} is better) of {models} on {plural(report.n_rows, 'row')}; "
+        f"intervals of {context.level}"
+    )
 
 
 def _left_out(shown: int, total: int, noun: str) -> str:
     """Say what is not on the page and where it is."""
     if shown >= total:
         return ""
-    return (f"{plural(total - shown, f'more {noun}')} not shown here. The JSON form of this report "
-            "holds everything.")
+    return (
+        f"{plural(total - shown, f'more {noun}')} not shown here. The JSON form of this report "
+        "holds everything."
+    )
 
 
 def _model(context: Context, model: ModelAudit, number: int, most: int) -> ModelPart:
@@ -226,28 +241,35 @@ def _model(context: Context, model: ModelAudit, number: int, most: int) -> Model
     if model.intersections:
         other = "Here" if sentences.two_sided(model.groupings[0]) else "Other groups"
         crossed = group_tables.group_table(
-            context, model.intersections,
-            f"Groups of several columns at once{context.of_model(model)}", name="Groups",
-            other=other, separate=False,
+            context,
+            model.intersections,
+            f"Groups of several columns at once{context.of_model(model)}",
+            name="Groups",
+            other=other,
+            separate=False,
         )
     return ModelPart(
-        anchor, context.model(model), groupings,
-        _left_out(len(groupings), len(model.groupings), "grouping"), crossed,
+        anchor,
+        context.model(model),
+        groupings,
+        _left_out(len(groupings), len(model.groupings), "grouping"),
+        crossed,
         _calibration(context, model, f"{anchor}-calibration"),
     )
 
 
-def _grouping(
-    context: Context, model: ModelAudit, grouping: Grouping, anchor: str
-) -> GroupingPart:
+def _grouping(context: Context, model: ModelAudit, grouping: Grouping, anchor: str) -> GroupingPart:
     """Put a grouping on the page."""
     gap = grouping.gap
     method = f"How: {context.long_text(gap.method)}."
     if gap.reason:
         method += f" {context.long_text(gap.reason[:1].upper() + gap.reason[1:])}."
     return GroupingPart(
-        anchor, context.grouping(grouping), sentences.answer(context, gap),
-        sentences.facts(context, grouping), method,
+        anchor,
+        context.grouping(grouping),
+        sentences.answer(context, gap),
+        sentences.facts(context, grouping),
+        method,
         group_figures.group_figure(context, model, grouping),
         group_figures.time_figure(context, model, grouping),
         group_tables.grouping_table(context, model, grouping),
@@ -278,9 +300,12 @@ def _change(context: Context) -> ChangePart | None:
     if change is None:
         return None
     interval = numbers.interval(change.low, change.high)
-    return ChangePart(sentences.changed(context, change), [
-        Fact("Gap before", numbers.one(change.before)),
-        Fact("Gap now", numbers.one(change.now)),
-        Fact("Change", numbers.one(change.estimate), interval, main=True),
-        Fact("Paired by", context.text(change.pairing)),
-    ])
+    return ChangePart(
+        sentences.changed(context, change),
+        [
+            Fact("Gap before", numbers.one(change.before)),
+            Fact("Gap now", numbers.one(change.now)),
+            Fact("Change", numbers.one(change.estimate), interval, main=True),
+            Fact("Paired by", context.text(change.pairing)),
+        ],
+    )

@@ -36,6 +36,7 @@ TRUST = (
 
 BRIEF = "Trust the average within groups to know how well the model orders cases of one group."
 
+
 def two_sided(grouping: Grouping) -> bool:
     """Whether the gap compares here and elsewhere, and not each group with the others."""
     return grouping.contrast == "here and elsewhere"
@@ -62,13 +63,22 @@ def headline(context: Context) -> list[Fact]:
             second = f"worst {name} {context.group_in_text(grouping.worst[0])}"
     facts = [
         Fact(first, numbers.one(gap.here), numbers.interval(gap.here_low, gap.here_high)),
-        Fact(second, numbers.one(gap.elsewhere),
-             numbers.interval(gap.elsewhere_low, gap.elsewhere_high)),
+        Fact(
+            second,
+            numbers.one(gap.elsewhere),
+            numbers.interval(gap.elsewhere_low, gap.elsewhere_high),
+        ),
         Fact("gap", numbers.one(gap.estimate), numbers.interval(gap.low, gap.high), main=True),
     ]
     if math.isfinite(gap.next_low):
-        facts.append(Fact(f"next {name}", numbers.interval(gap.next_low, gap.next_high),
-                          "its gap, forecast", is_range=True))
+        facts.append(
+            Fact(
+                f"next {name}",
+                numbers.interval(gap.next_low, gap.next_high),
+                "its gap, forecast",
+                is_range=True,
+            )
+        )
     return facts
 
 
@@ -83,8 +93,11 @@ def intervals(context: Context) -> list[Fact]:
     """
     grouping = context.report.headline
     return [
-        _mean(context, grouping), _one_more(context, grouping), *_joint(context, grouping),
-        *_shrunk(context, grouping), _pooled(context, grouping),
+        _mean(context, grouping),
+        _one_more(context, grouping),
+        *_joint(context, grouping),
+        *_shrunk(context, grouping),
+        _pooled(context, grouping),
     ]
 
 
@@ -139,13 +152,15 @@ def _joint(context: Context, grouping: Grouping) -> list[Fact]:
     n = sum(math.isfinite(other.joint_low) for other in grouping.rows)
     name = context.group_in_text(row.key)
     together = context.numbers.interval(row.joint_low, row.joint_high)
-    return [Fact(
-        "One group alone, or all together",
-        f"{name} by itself has a gap of {context.gap(row)}: right for a group that you chose "
-        f"before looking. Its joint interval is {together}: with {context.level} confidence all "
-        f"{plural(n, 'joint interval')} are right at once. Read the joint ones when you scan the "
-        "list for a bad group.",
-    )]
+    return [
+        Fact(
+            "One group alone, or all together",
+            f"{name} by itself has a gap of {context.gap(row)}: right for a group that you chose "
+            f"before looking. Its joint interval is {together}: with {context.level} confidence all "
+            f"{plural(n, 'joint interval')} are right at once. Read the joint ones when you scan the "
+            "list for a bad group.",
+        )
+    ]
 
 
 def _shrunk(context: Context, grouping: Grouping) -> list[Fact]:
@@ -155,29 +170,41 @@ def _shrunk(context: Context, grouping: Grouping) -> list[Fact]:
     if row is None or not math.isfinite(row.shrunk):
         return []
     if not math.isfinite(grouping.spread):
-        return [Fact(term, "The most extreme of several noisy values is too extreme. With fewer "
-                           "than 4 groups nothing can be done about it, so nothing was.")]
+        return [
+            Fact(
+                term,
+                "The most extreme of several noisy values is too extreme. With fewer "
+                "than 4 groups nothing can be done about it, so nothing was.",
+            )
+        ]
     one, name = context.numbers.one, context.group_in_text(row.key)
     what = "gaps" if two_sided(grouping) else "values"
-    return [Fact(
-        term,
-        "The most extreme of many noisy values is too extreme. Partial pooling draws each group "
-        f"towards the mean by as much as chance explains: {name} goes from {one(row.gap)} to "
-        f"{one(row.shrunk)}. Beyond chance, the groups' {what} differ with a standard deviation of "
-        f"{one(grouping.spread)}.",
-    )]
+    return [
+        Fact(
+            term,
+            "The most extreme of many noisy values is too extreme. Partial pooling draws each group "
+            f"towards the mean by as much as chance explains: {name} goes from {one(row.gap)} to "
+            f"{one(row.shrunk)}. Beyond chance, the groups' {what} differ with a standard deviation of "
+            f"{one(grouping.spread)}.",
+        )
+    ]
 
 
 def _pooled(context: Context, grouping: Grouping) -> Fact:
     """Explain the average within groups against all rows pooled."""
     pooled = grouping.pooled_gap
     if pooled is None or not math.isfinite(pooled.estimate):
-        return Fact("Within groups or pooled", "All numbers here are taken within groups, so that "
-                    "only rows of one group are compared with each other.")
+        return Fact(
+            "Within groups or pooled",
+            "All numbers here are taken within groups, so that "
+            "only rows of one group are compared with each other.",
+        )
     value = context.numbers.both(pooled.estimate, pooled.low, pooled.high)
     if grouping.parts:
-        why = ("Pooled, rows of different groups are compared too, whose scores may be calibrated "
-               "differently: trust the average within groups.")
+        why = (
+            "Pooled, rows of different groups are compared too, whose scores may be calibrated "
+            "differently: trust the average within groups."
+        )
     else:
         why = "Pooled, each row counts once and large groups count for more."
     return Fact(
@@ -226,17 +253,32 @@ def facts(context: Context, grouping: Grouping) -> list[Fact]:
     far = grouping.distance
     if math.isfinite(far.estimate):
         ends = f"{context.group_in_text(far.best)} to {context.group_in_text(far.worst)}"
-        found.append(Fact(
-            "Best to worst", numbers.one(far.estimate), numbers.interval(far.low, far.high), ends,
-        ))
+        found.append(
+            Fact(
+                "Best to worst",
+                numbers.one(far.estimate),
+                numbers.interval(far.low, far.high),
+                ends,
+            )
+        )
     elif far.reason:
         found.append(Fact("Best to worst", context.long_text(far.reason)))
     if math.isfinite(grouping.spread):
-        found.append(Fact("Spread beyond chance", numbers.one(grouping.spread),
-                          more="standard deviation between groups"))
+        found.append(
+            Fact(
+                "Spread beyond chance",
+                numbers.one(grouping.spread),
+                more="standard deviation between groups",
+            )
+        )
     if math.isfinite(gap.detectable):
-        found.append(Fact("Detectable gap", numbers.one(gap.detectable),
-                          more="would have been found with power .8"))
+        found.append(
+            Fact(
+                "Detectable gap",
+                numbers.one(gap.detectable),
+                more="would have been found with power .8",
+            )
+        )
     return found
 
 
@@ -262,8 +304,10 @@ def pooling(context: Context, grouping: Grouping, *, first: bool) -> list[str]:
     """
     metric = context.text(context.report.metric)
     part = grouping.parts[0]
-    pairs = (f"Of all pairs that the pooled {metric} compares ({part.side}), "
-             f"{percent(part.within_share)} are of one group.")
+    pairs = (
+        f"Of all pairs that the pooled {metric} compares ({part.side}), "
+        f"{percent(part.within_share)} are of one group."
+    )
     paragraphs = [f"{POOLING} {pairs}", TRUST] if first else [f"{pairs} {BRIEF}"]
     pooled = grouping.pooled_gap
     if pooled is not None and math.isfinite(pooled.estimate):
@@ -327,13 +371,19 @@ def cannot_tell(context: Context) -> list[Fact]:
         A short term and one or two sentences each.
     """
     return [
-        Fact("Why", "A gap says that the model does worse, not what makes it so. Groups can differ "
-             "in difficulty, in their mix of classes, in how things are measured and in how they "
-             "are labelled."),
+        Fact(
+            "Why",
+            "A gap says that the model does worse, not what makes it so. Groups can differ "
+            "in difficulty, in their mix of classes, in how things are measured and in how they "
+            "are labelled.",
+        ),
         _other_groups(context),
         _training(context),
-        Fact("Whether the labels are right", "Targets are taken as true. Labels that are wrong "
-             "more often in some groups look like a gap."),
+        Fact(
+            "Whether the labels are right",
+            "Targets are taken as true. Labels that are wrong "
+            "more often in some groups look like a gap.",
+        ),
         _no_gap(context),
     ]
 
@@ -342,8 +392,10 @@ def _other_groups(context: Context) -> Fact:
     """Say what is known of groups outside the table."""
     gap, name = context.report.gap, context.grouping(context.report.headline)
     if math.isfinite(gap.next_low):
-        text = (f"The interval for one more {name} forecasts a group drawn as these were. A group "
-                "of another kind can lie far outside it.")
+        text = (
+            f"The interval for one more {name} forecasts a group drawn as these were. A group "
+            "of another kind can lie far outside it."
+        )
     else:
         text = f"There is no interval for one more {name}, so nothing is said about any other."
     return Fact("Groups that are not in the table", text)
@@ -352,11 +404,15 @@ def _other_groups(context: Context) -> Fact:
 def _training(context: Context) -> Fact:
     """Say what is known of the rows that the model learnt from."""
     if two_sided(context.report.headline):
-        text = ("The table says which rows are here and which are elsewhere, and this report takes "
-                "its word. Elsewhere rows that were seen in training make the gap look smaller.")
+        text = (
+            "The table says which rows are here and which are elsewhere, and this report takes "
+            "its word. Elsewhere rows that were seen in training make the gap look smaller."
+        )
     else:
-        text = ("The table does not say which rows the model saw in training. Rows that it has "
-                "seen look better than new ones, so every value here may be too good.")
+        text = (
+            "The table does not say which rows the model saw in training. Rows that it has "
+            "seen look better than new ones, so every value here may be too good."
+        )
     return Fact("What was seen in training", text)
 
 
@@ -365,8 +421,10 @@ def _no_gap(context: Context) -> Fact:
     report, gap = context.report, context.report.gap
     text = "An interval that holds 0 is not evidence of no gap."
     if math.isfinite(gap.detectable):
-        text += (f" For the headline, a true gap of {context.numbers.one(gap.detectable)} would "
-                 "have been found with power .8; a smaller one may well be missed.")
+        text += (
+            f" For the headline, a true gap of {context.numbers.one(gap.detectable)} would "
+            "have been found with power .8; a smaller one may well be missed."
+        )
     if report.negligible > 0:
         text += f" To say “no gap” the whole interval must lie below {report.negligible:g}."
     else:

@@ -20,15 +20,39 @@ if TYPE_CHECKING:
     from elsewhere.core.gap_report import GapReport, Grouping, GroupKey, GroupRow, ModelAudit
 
 _NUMBERS = (
-    "value", "low", "high", "here", "gap", "gap_low", "gap_high", "joint_low", "joint_high",
-    "shrunk", "shrunk_low", "shrunk_high", "p", "q",
+    "value",
+    "low",
+    "high",
+    "here",
+    "gap",
+    "gap_low",
+    "gap_high",
+    "joint_low",
+    "joint_high",
+    "shrunk",
+    "shrunk_low",
+    "shrunk_high",
+    "p",
+    "q",
 )
 _RATE = ("value", "low", "high", "threshold")
 _CALIBRATION = ("error", "low", "high", "bias", "bias_low", "bias_high")
 
 COLUMNS = (
-    "model", "grouping", "kind", "contrast", "metric", "level", "group", "n_rows", "n_blocks",
-    *_NUMBERS, "may_be_worst", "reason", "rate", *(f"rate_{name}" for name in _RATE),
+    "model",
+    "grouping",
+    "kind",
+    "contrast",
+    "metric",
+    "level",
+    "group",
+    "n_rows",
+    "n_blocks",
+    *_NUMBERS,
+    "may_be_worst",
+    "reason",
+    "rate",
+    *(f"rate_{name}" for name in _RATE),
     *(f"calibration_{name}" for name in _CALIBRATION),
 )
 """Columns of the CSV form."""
@@ -63,10 +87,15 @@ def to_csv(report: GapReport) -> str:
         for row in model.intersections:
             name = " x ".join(column for column, _ in row.key)
             contrast = model.groupings[0].contrast
-            writer.writerow([
-                inert(model.name), inert(name), "intersection", contrast,
-                *_group(report, row, may_be_worst="", calibration=None),
-            ])
+            writer.writerow(
+                [
+                    inert(model.name),
+                    inert(name),
+                    "intersection",
+                    contrast,
+                    *_group(report, row, may_be_worst="", calibration=None),
+                ]
+            )
     return stream.getvalue()
 
 
@@ -80,9 +109,16 @@ def _lines(
         calibrations = {entry.key: entry.calibration for entry in model.calibrations}
     for row in grouping.rows:
         yield [
-            inert(model.name), inert(grouping.name), "group", grouping.contrast,
-            *_group(report, row, may_be_worst="yes" if row.key in worst else "no",
-                    calibration=calibrations.get(row.key)),
+            inert(model.name),
+            inert(grouping.name),
+            "group",
+            grouping.contrast,
+            *_group(
+                report,
+                row,
+                may_be_worst="yes" if row.key in worst else "no",
+                calibration=calibrations.get(row.key),
+            ),
         ]
 
 
@@ -92,9 +128,15 @@ def _group(
     """Write the cells of one group after those that name its grouping."""
     rate = row.rate
     return [
-        inert(report.metric), number(report.level), _key(row.key), str(row.n_rows),
-        str(row.n_blocks), *(number(getattr(row, name)) for name in _NUMBERS), may_be_worst,
-        inert(row.reason), inert(rate.name) if rate else "",
+        inert(report.metric),
+        number(report.level),
+        _key(row.key),
+        str(row.n_rows),
+        str(row.n_blocks),
+        *(number(getattr(row, name)) for name in _NUMBERS),
+        may_be_worst,
+        inert(row.reason),
+        inert(rate.name) if rate else "",
         *(number(getattr(rate, name)) if rate else "" for name in _RATE),
         *(number(getattr(calibration, name)) if calibration else "" for name in _CALIBRATION),
     ]
@@ -129,13 +171,33 @@ def inert(text: str) -> str:
     return f"'{visible(text)}" if text.startswith(_FORMULA) else visible(text)
 
 
-_SPECIAL = str.maketrans({
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\symbol{34}",
-    "`": r"\symbol{96}", "—": "---", "−": "$-$", "…": r"\ldots{}", "\u202f": r"\,",
-    "∞": r"$\infty$", "[": "{[}", "]": "{]}", "*": "{*}",
-})
+_SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\symbol{34}",
+        "`": r"\symbol{96}",
+        "—": "---",
+        "−": "$-$",
+        "…": r"\ldots{}",
+        "\u202f": r"\,",
+        "∞": r"$\infty$",
+        "[": "{[}",
+        "]": "{]}",
+        "*": "{*}",
+    }
+)
 """What LaTeX would read as a command; brackets and stars too, since a row may start with them."""
 
 
@@ -163,15 +225,27 @@ def to_latex(report: GapReport) -> str:
     numbers = numbers_for(report)
     shown = worst_first(grouping.rows, MAX_LATEX_ROWS, greater_is_better=report.greater_is_better)
     heads = [
-        shorten(grouping.name, 40), "Rows", shorten(report.metric, 40),
-        "Here" if two_sided(grouping) else "Others", "Gap", "Joint interval", "Partially pooled",
+        shorten(grouping.name, 40),
+        "Rows",
+        shorten(report.metric, 40),
+        "Here" if two_sided(grouping) else "Others",
+        "Gap",
+        "Joint interval",
+        "Partially pooled",
     ]
     lines = [
-        "% Needs \\usepackage{booktabs}.", "\\begin{table}", "\\centering",
-        f"\\caption{{{_caption(report, len(shown))}}}", "\\begin{tabular}{lrrrrrr}", "\\toprule",
-        " & ".join(map(escape, heads)) + r" \\", "\\midrule",
+        "% Needs \\usepackage{booktabs}.",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{_caption(report, len(shown))}}}",
+        "\\begin{tabular}{lrrrrrr}",
+        "\\toprule",
+        " & ".join(map(escape, heads)) + r" \\",
+        "\\midrule",
         *(" & ".join(map(escape, _latex_cells(numbers, row))) + r" \\" for row in shown),
-        "\\bottomrule", "\\end{tabular}", "\\end{table}",
+        "\\bottomrule",
+        "\\end{tabular}",
+        "\\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -179,8 +253,10 @@ def to_latex(report: GapReport) -> str:
 def _caption(report: GapReport, shown: int) -> str:
     """Say what the table holds and give the headline."""
     grouping = report.headline
-    text = (f"{shorten(report.table, 80)}, {shorten(report.models[0].name, 80)}: "
-            f"{shorten(report.first_line(), 300)}. Intervals of {100 * report.level:g} %.")
+    text = (
+        f"{shorten(report.table, 80)}, {shorten(report.models[0].name, 80)}: "
+        f"{shorten(report.first_line(), 300)}. Intervals of {100 * report.level:g} %."
+    )
     if len(grouping.rows) > shown:
         text += f" The worst {shown} of {count(len(grouping.rows))} groups."
     return escape(text)
@@ -189,7 +265,11 @@ def _caption(report: GapReport, shown: int) -> str:
 def _latex_cells(numbers: Numbers, row: GroupRow) -> list[str]:
     """Write one group."""
     return [
-        group_name(row.key, 60), count(row.n_rows), numbers.one(row.value), numbers.one(row.here),
+        group_name(row.key, 60),
+        count(row.n_rows),
+        numbers.one(row.value),
+        numbers.one(row.here),
         numbers.both(row.gap, row.gap_low, row.gap_high),
-        numbers.interval(row.joint_low, row.joint_high), numbers.one(row.shrunk),
+        numbers.interval(row.joint_low, row.joint_high),
+        numbers.one(row.shrunk),
     ]

@@ -132,9 +132,10 @@ def _columns(report: GapReport, rows: list[GroupRow]) -> _Columns:
         "rows": ("rows", [f"{row.n_rows:,}" for row in rows]),
         "value": (shorten(report.metric, 16), [numbers.one(row.value) for row in rows]),
         "gap": ("gap", [numbers.both(row.gap, row.gap_low, row.gap_high) for row in rows]),
-        "joint interval": ("joint interval", [
-            numbers.interval(row.joint_low, row.joint_high) for row in rows
-        ]),
+        "joint interval": (
+            "joint interval",
+            [numbers.interval(row.joint_low, row.joint_high) for row in rows],
+        ),
     }
 
 
@@ -145,8 +146,10 @@ def _left_out(grouping: Grouping, rows: list[GroupRow]) -> list[str]:
     missing = len(grouping.rows) - known
     lines: list[str] = []
     if known > len(rows):
-        lines.append(f"{len(rows)} of {known:,} groups: those furthest from the average after "
-                     "partial pooling")
+        lines.append(
+            f"{len(rows)} of {known:,} groups: those furthest from the average after "
+            "partial pooling"
+        )
     if missing:
         lines.append(f"{missing:,} {'group has' if missing == 1 else 'groups have'} no value")
     return lines
@@ -158,12 +161,15 @@ def _others(report: GapReport) -> list[str]:
     lines = [
         f"{shorten(model.name, MAX_NAME)} by {shorten(grouping.name, MAX_NAME)}: gap "
         f"{numbers.both(grouping.gap.estimate, grouping.gap.low, grouping.gap.high)}"
-        for model in report.models for grouping in model.groupings
+        for model in report.models
+        for grouping in model.groupings
     ][1:]
     more = len(lines) - MAX_GROUPS
     lines = lines[:MAX_GROUPS] + ([f"and {more:,} more"] if more > 0 else [])
     if report.change is not None:
         change = report.change
-        lines.append(f"change since the earlier report: "
-                     f"{numbers.both(change.estimate, change.low, change.high)}")
+        lines.append(
+            f"change since the earlier report: "
+            f"{numbers.both(change.estimate, change.low, change.high)}"
+        )
     return lines
