@@ -40,7 +40,7 @@ bench: .venv-bench/.done  ## Speed beside well-known peers, in one run.
 	$(BENCH)/python benchmarks/statistics.py
 
 docs: .venv/.docs  ## Build the documentation, strictly.
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 serve: .venv/.docs  ## Read the documentation in a browser on this machine.
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000

@@ -21,6 +21,7 @@ from elsewhere.core.gaps import (
     MIN_GROUPS_FOR_NEXT,
     Gap,
     Sides,
+    coarse_spread,
     gap_of,
     group_gaps,
     next_interval,
@@ -336,7 +337,12 @@ def _lowest(found: Evaluation, rows: tuple[GroupRow, ...]) -> Gap:
     next_low, next_high = nan, nan
     if n >= MIN_GROUPS_FOR_NEXT:
         values = metric.sign * own.value[known]
-        next_low, next_high = next_interval(values.mean() - values, metric, level)
+        gaps = values.mean() - values
+        spread = float(gaps.var(ddof=1))
+        if metric.scale == "proportion":
+            shares = found.sampling.even_shares()
+            spread = max(spread, coarse_spread(found.sampling, shares, sides=(0,)))
+        next_low, next_high = next_interval(gaps, metric, level, spread=spread)
     else:
         reason = "; ".join(r for r in (reason, f"{n} groups say nothing about the next one") if r)
     return Gap(

@@ -28,7 +28,7 @@ from elsewhere.audit.question import (
     ask,
 )
 from elsewhere.audit.rates import with_rates
-from elsewhere.core.arrays import Coded, Integers, Key, number, sums
+from elsewhere.core.arrays import Coded, Integers, Key, code, number, sums
 from elsewhere.core.calibration import calibration
 from elsewhere.core.errors import InputError, nearest
 from elsewhere.core.gap_report import (
@@ -210,7 +210,7 @@ def _check_classes(question: Question) -> None:
     if len(distinct) < 2:
         raise InputError(
             "--target",
-            f"has one class ({question.y[0]!r})",
+            f"has one class ({code(question.y).keys[0]!r})",
             "at least two classes",
             "check the filter, or --positive",
         )

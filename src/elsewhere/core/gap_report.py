@@ -104,6 +104,9 @@ class GroupRow:
 class Distance:
     """Difference between two groups: a named pair, or the best and the worst.
 
+    With two sides, best and worst are ranked by their gaps; a named pair always compares values
+    (elsewhere's, where there are two sides).
+
     Args:
         best: The group that does better (of a named pair, the first); empty if there is none.
         worst: The other group; empty if there is none.

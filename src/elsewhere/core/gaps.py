@@ -407,7 +407,7 @@ def _next_group(
         settled = float(average.variance)
     spread = float(gaps.var(ddof=1))
     if metric.scale == "proportion":
-        spread = max(spread, _coarse(sampling, shares, sides=(0, 1) if matched else (1,)))
+        spread = max(spread, coarse_spread(sampling, shares, sides=(0, 1) if matched else (1,)))
     return *next_interval(gaps, metric, level, spread=spread, settled=settled), ""
 
 
@@ -437,12 +437,20 @@ def next_interval(
     return low, high
 
 
-def _coarse(sampling: Sampling, shares: list[Floats], *, sides: tuple[int, ...]) -> float:
+def coarse_spread(sampling: Sampling, shares: list[Floats], *, sides: tuple[int, ...]) -> float:
     """Least variance between groups when rights or wrongs are rare; 0 when they are not.
 
     With 20 rows a group and 1 wrong in a hundred, most groups show no wrong at all, and the spread
     of what they show says little about the next. Two pseudo-rows of each kind, shared by all
     groups, bound it from below.
+
+    Args:
+        sampling: Evaluated proportions.
+        shares: Weights of the groups by side; 0 for those left out.
+        sides: The sides whose values differ from group to group.
+
+    Returns:
+        Variance, 0 where rights and wrongs are frequent enough.
     """
     rare, variance = False, 0.0
     for side in sides:

@@ -33,14 +33,12 @@ class Limits:
         rows: Number of rows.
         columns: Number of columns.
         line_bytes: Length of one line of a text table.
-        depth: Nesting depth of one JSON line.
     """
 
     file_bytes: int = 8 * 2**30
     rows: int = 50_000_000
     columns: int = 5_000
     line_bytes: int = 2**20
-    depth: int = 16
 
 
 class Table(ABC):
@@ -517,12 +515,12 @@ def open_table(
 def _check_file(path: Path, limits: Limits) -> None:
     """Refuse what is not a readable, non-empty, bearably large file."""
     if not path.exists():
-        close = (
-            nearest(path.name, [p.name for p in path.parent.iterdir() if p.is_file()])
-            if (path.parent.is_dir())
-            else "check the folder's name"
+        beside = (
+            [p.name for p in path.parent.iterdir() if p.is_file()] if path.parent.is_dir() else []
         )
-        raise InputError(str(path), "does not exist", "a table", close)
+        hint = nearest(path.name, beside)
+        near = hint.startswith("did you mean")
+        raise InputError(str(path), "does not exist", "a table", hint if near else "check the path")
     if path.is_dir():
         raise InputError(str(path), "is a folder", "a file", "name one table in it")
     if not path.is_file():

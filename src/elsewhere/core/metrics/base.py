@@ -93,11 +93,6 @@ class Metric(ABC):
         """+1 where higher is better, -1 where lower is."""
         return 1 if self.greater_is_better else -1
 
-    @property
-    def averages_within(self) -> bool:
-        """Whether the value depends on the order of rows across groups, as rank metrics do."""
-        return False
-
     def prepare(
         self, y: Objects | None, prediction: Objects, classes: Sequence[Key] | None = None
     ) -> Prepared:

@@ -39,11 +39,6 @@ class RankArea(Metric):
         super().__init__(name, greater_is_better=True, needs=needs, scale="area")
         self.prevalence = prevalence
 
-    @property
-    def averages_within(self) -> bool:
-        """Ranks compare rows with each other, so pooling groups mixes their calibrations."""
-        return True
-
     def evaluate(
         self, data: Prepared, weight: Floats | None, cell: Integers, n_cells: int, unit: Integers
     ) -> Evaluated:
@@ -84,11 +79,6 @@ class AveragePrecision(Metric):
         super().__init__(
             "average_precision", greater_is_better=True, needs="score", scale="proportion"
         )
-
-    @property
-    def averages_within(self) -> bool:
-        """Ranks compare rows with each other, so pooling groups mixes their calibrations."""
-        return True
 
     def evaluate(
         self, data: Prepared, weight: Floats | None, cell: Integers, n_cells: int, unit: Integers

@@ -57,11 +57,6 @@ class Resampled(Metric):
 
     method = "delete-a-group jackknife"
 
-    @property
-    def averages_within(self) -> bool:
-        """Unknown, so the safe answer: an arbitrary function may compare rows with each other."""
-        return True
-
     def evaluate(
         self, data: Prepared, weight: Floats | None, cell: Integers, n_cells: int, unit: Integers
     ) -> Evaluated:
