@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -96,34 +98,31 @@ def test_here_table(run, table):
     assert result.stdout.startswith("here 1.000")
 
 
+STARTED = """
+import elsewhere.audit.predictions as room
+work = room._models
+def announced(*arguments):
+    print("STARTED", flush=True)
+    return work(*arguments)
+room._models = announced
+from elsewhere.cli.main import app
+app()
+"""
+
+
 def test_ctrl_c_stops_cleanly(tmp_path, table):
-    """A real interrupt of a real process: exit code 130, no traceback, no file."""
-    import signal
-    import time
-
-    import pandas as pd
-
+    """A real interrupt of a real process at work: exit code 130, no traceback, no file."""
     big = pd.concat([table] * 1500, ignore_index=True)
     big.to_parquet(tmp_path / "t.parquet")
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from elsewhere.cli.main import app; app()",
-            "audit",
-            "t.parquet",
-            *ROLES,
-            "--group",
-            "sex",
-            "--score",
-            "other",
-        ],
+        [sys.executable, "-c", STARTED, "audit", "t.parquet", *ROLES, "--score", "other"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.5)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "STARTED\n"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -156,9 +156,9 @@ def _joint(context: Context, grouping: Grouping) -> list[Fact]:
         Fact(
             "One group alone, or all together",
             f"{name} by itself has a gap of {context.gap(row)}: right for a group that you chose "
-            f"before looking. Its joint interval is {together}: with {context.level} confidence all "
-            f"{plural(n, 'joint interval')} are right at once. Read the joint ones when you scan the "
-            "list for a bad group.",
+            f"before looking. Its joint interval is {together}: with {context.level} confidence "
+            f"all {plural(n, 'joint interval')} are right at once. Read the joint ones when you "
+            "scan the list for a bad group.",
         )
     ]
 
@@ -182,10 +182,10 @@ def _shrunk(context: Context, grouping: Grouping) -> list[Fact]:
     return [
         Fact(
             term,
-            "The most extreme of many noisy values is too extreme. Partial pooling draws each group "
-            f"towards the mean by as much as chance explains: {name} goes from {one(row.gap)} to "
-            f"{one(row.shrunk)}. Beyond chance, the groups' {what} differ with a standard deviation of "
-            f"{one(grouping.spread)}.",
+            "The most extreme of many noisy values is too extreme. Partial pooling draws each "
+            f"group towards the mean by as much as chance explains: {name} goes from "
+            f"{one(row.gap)} to {one(row.shrunk)}. Beyond chance, the groups' {what} differ with "
+            f"a standard deviation of {one(grouping.spread)}.",
         )
     ]
 
