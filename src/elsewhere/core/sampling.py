@@ -185,14 +185,18 @@ def sample(
     part, part_unit, part_group, straddles = _parts(unit, group, n_groups, n)
     n_parts = len(part_group)
     slot = part * n_sides + side if side is not None else part
-    present = np.bincount(slot, minlength=n_parts * n_sides).reshape(n_parts, n_sides)
-    units = np.stack([sums(part_group, n_groups, s * 1.0) for s in (present > 0).T], axis=1)
     rows = sums(cell, n_cells).reshape(n_groups, n_sides)
     size = scores.size.reshape(n_groups, n_sides)
-    single = bool(present.max(initial=0) <= 1)
+    single, units = True, rows
+    if unit is not None:
+        present = np.bincount(slot, minlength=n_parts * n_sides).reshape(n_parts, n_sides)
+        single = bool(present.max(initial=0) <= 1)
+        units = np.stack([sums(part_group, n_groups, s * 1.0) for s in (present > 0).T], axis=1)
     correction = scores.correction if single else _by_units(scores.stratum, cell, own_unit)
     influence = scores.influence * np.sqrt(correction)
-    total = sums(slot, n_parts * n_sides, influence).reshape(n_parts, n_sides)
+    plain = unit is None and side is None
+    total = influence if plain else sums(slot, n_parts * n_sides, influence)
+    total = total.reshape(n_parts, n_sides)
     if not single:
         # Units replace rows: the size shrinks as the number of independent pieces does.
         pieces = _kish(slot, part_group, n_groups, n_sides, weight)
@@ -204,7 +208,7 @@ def sample(
         tuple(scores.reason[g * n_sides + s] for s in range(n_sides)) for g in range(n_groups)
     )
     value = scores.value.reshape(n_groups, n_sides)
-    n_units = int(own_unit.max()) + 1 if n else 0
+    n_units = n if unit is None else int(own_unit.max()) + 1
     found = Sampling(
         value,
         total,

@@ -329,6 +329,18 @@ def _zero_weights(rows: _Rows) -> None:
     _close(zeroed.value, left.value, rows.say("rows of weight 0 change the value"))
     if zeroed.unit is None:
         _close(zeroed.influence[~kept], 0.0, rows.say("rows of weight 0 have an influence"))
+        _close(
+            zeroed.correction[kept],
+            left.correction,
+            rows.say("rows of weight 0 change the correction of the others"),
+        )
+        _close(zeroed.size, left.size, rows.say("rows of weight 0 change the size"))
+    lost = rows.weight * (rows.cell != 0)
+    found = rows.evaluate(lost, data)
+    _true(
+        bool(np.isnan(found.value[0]) and found.reason[0]),
+        rows.say(f"a cell of rows of weight 0 gives {found.value[0]} with {found.reason[0]!r}"),
+    )
 
 
 def _influence_sums(rows: _Rows) -> None:

@@ -147,7 +147,7 @@ def by_rows(
     value: Floats, influence: Floats, cell: Integers, n_cells: int, weight: Floats | None
 ) -> Evaluated:
     """Wrap values whose rows are exchangeable within a cell: correction n / (n - 1)."""
-    rows = sums(cell, n_cells)
+    rows = sums(cell, n_cells, None if weight is None else (weight > 0).astype(np.float64))
     with np.errstate(divide="ignore"):
         factor = np.where(rows > 1, rows / (rows - 1), 1.0)
     size = rows if weight is None else effective_size(cell, n_cells, weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -117,43 +118,62 @@ def _one_against_rest(data: Prepared) -> list[tuple[Objects, Floats]]:
 
 @dataclass(frozen=True, eq=False)
 class _Ranked:
-    """Rows sorted by cell, then score, with weights of each class below and up to each tie."""
+    """Rows sorted by cell, then score, with the index ranges of cells and of ties within them."""
 
-    order: Integers
-    cell: Integers
-    positive: Objects
-    first: Integers  # index where the row's tie starts
-    last: Integers  # index after the row's tie ends
-    start: Integers  # index where the row's cell starts
-    end: Integers  # index after the row's cell ends
+    order: Integers  # row that stands at each place
+    positive: Booleans  # whether it is positive
+    bounds: Integers  # index where each cell starts, and the end
+    edges: Integers  # index where each tie starts, and the end
+
+    def by_cell(self, values: Floats) -> Floats:
+        """Repeat one value a cell for each of its rows; a single one broadcasts."""
+        return values if len(values) == 1 else np.repeat(values, np.diff(self.bounds))
+
+    def by_tie(self, values: Floats) -> Floats:
+        """Repeat one value a tie for each of its rows."""
+        alone = len(values) == len(self.order)
+        return values if alone else np.repeat(values, np.diff(self.edges))
+
+    def total(self, values: Floats) -> Floats:
+        """Sum the values of each cell, shape (cells,)."""
+        n_cells = len(self.bounds) - 1
+        if n_cells == 1:
+            return values.sum(keepdims=True)
+        return sums(np.repeat(np.arange(n_cells), np.diff(self.bounds)), n_cells, values)
+
+    def unsorted(self, values: Floats) -> Floats:
+        """Put values back into the order of the rows."""
+        found = np.empty(len(self.order))
+        found[self.order] = values
+        return found
+
+
+FEW_ROWS = 64
+"""Rows a cell, on average, below which cells are sorted together and not one by one."""
 
 
 def _rank(positive: Objects, score: Floats, cell: Integers, n_cells: int) -> _Ranked:
-    """Sort once; ties and cells become index ranges."""
-    order = np.argsort(score)
-    if n_cells > 1:
+    """Sort by cell and score; ties and cells become index ranges."""
+    n = len(score)
+    bounds = np.zeros(n_cells + 1, dtype=np.int64)
+    np.cumsum(np.bincount(cell, minlength=n_cells), out=bounds[1:])
+    if n_cells == 1:
+        order = np.argsort(score)
+    else:
         small = cell.astype(np.uint16) if n_cells < 2**16 else cell
-        order = order[np.argsort(small[order], kind="stable")]
-    n = len(order)
-    sorted_cell, sorted_score = cell[order], score[order]
+        if n < FEW_ROWS * n_cells:
+            order = np.argsort(score)
+            order = order[np.argsort(small[order], kind="stable")]
+        else:  # pieces that fit the processor's cache
+            order = np.argsort(small, kind="stable")
+            for start, end in pairwise(bounds):
+                own = order[start:end]
+                order[start:end] = own[np.argsort(score[own])]
+    sorted_score = score[order]
     opens = np.ones(n + 1, dtype=bool)
-    if n > 1:
-        opens[1:n] = sorted_score[1:] != sorted_score[:-1]
-        if n_cells > 1:
-            opens[1:n] |= sorted_cell[1:] != sorted_cell[:-1]
-    edges = np.flatnonzero(opens)
-    lengths = np.diff(edges)
-    first, last = np.repeat(edges[:-1], lengths), np.repeat(edges[1:], lengths)
-    bounds = np.searchsorted(sorted_cell, np.arange(n_cells + 1))
-    return _Ranked(
-        order,
-        sorted_cell,
-        positive[order],
-        first,
-        last,
-        bounds[sorted_cell],
-        bounds[sorted_cell + 1],
-    )
+    np.not_equal(sorted_score[1:], sorted_score[:-1], out=opens[1:n])
+    opens[bounds] = True
+    return _Ranked(order, (positive == 1)[order], bounds, np.flatnonzero(opens))
 
 
 def _running(values: Floats) -> Floats:
@@ -174,30 +194,36 @@ def _column_area(
 ) -> Evaluated:
     """ROC area of one column in every cell, with DeLong's placements as influences."""
     ranked = _rank(positive, score, cell, n_cells)
-    is_positive = ranked.positive.astype(bool)
-    w = None if weight is None else weight[ranked.order]
-    up = is_positive.astype(np.float64) if w is None else w * is_positive
-    down = 1.0 - up if w is None else w - up
-    below = _running(down)
-    above = _running(up)
-    # Weight of the other class that the row beats, counting ties half, from below for positives
-    # and from above for negatives.
-    beats_negative = 0.5 * (below[ranked.first] + below[ranked.last]) - below[ranked.start]
-    beaten_by = above[ranked.end] - 0.5 * (above[ranked.first] + above[ranked.last])
-    n_up, n_down = sums(ranked.cell, n_cells, up), sums(ranked.cell, n_cells, down)
-    here_up, here_down = n_up[ranked.cell], n_down[ranked.cell]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        placement = np.where(is_positive, beats_negative / here_down, beaten_by / here_up)
-        share = np.where(is_positive, up / here_up, down / here_down)
-        value = sums(ranked.cell, n_cells, np.where(is_positive, placement * share, 0.0))
-    rows_up = sums(cell, n_cells, positive.astype(np.float64))
-    rows_down = sums(cell, n_cells) - rows_up
-    few = np.minimum(rows_up, rows_down) < least
-    value = np.where(few, np.nan, value)
-    moved = share * (placement - value[ranked.cell])
-    moved[np.isnan(moved)] = 0.0
-    influence = np.empty(len(cell))
-    influence[ranked.order] = moved
+    up = ranked.positive.astype(np.float64)
+    if weight is None:
+        down = 1.0 - up
+    else:
+        w = weight[ranked.order]
+        up = w * up
+        down = w - up
+    below, above = _running(down), _running(up)
+    n_up, n_down = np.diff(above[ranked.bounds]), np.diff(below[ranked.bounds])
+    first, last = ranked.edges[:-1], ranked.edges[1:]
+    # Weight of the other class that the row beats, counting ties half: negatives below a positive,
+    # and positives above a negative.
+    beats = ranked.by_tie(0.5 * (below[first] + below[last]))
+    beats = beats - ranked.by_cell(below[ranked.bounds[:-1]])
+    beaten = ranked.by_tie(-0.5 * (above[first] + above[last]))
+    beaten = beaten + ranked.by_cell(above[ranked.bounds[1:]])
+    rows_up, rows_down = _class_rows(positive, weight, cell, n_cells)
+    pairs = n_up * n_down
+    value = ratio(ranked.total(up * beats), pairs)
+    value = np.where(np.minimum(rows_up, rows_down) < least, np.nan, value)
+    # share of its class x (placement - value), both over the numbers of pairs
+    moved = np.where(
+        ranked.positive,
+        up * (beats - ranked.by_cell(value * n_down)),
+        down * (beaten - ranked.by_cell(value * n_up)),
+    )
+    moved *= ranked.by_cell(ratio(np.ones(n_cells), pairs))
+    if np.isnan(value).any():
+        moved = np.nan_to_num(moved)
+    influence = ranked.unsorted(moved)
     own = np.where(positive.astype(bool), rows_up[cell], rows_down[cell])
     correction = own / np.maximum(own - 1, 1)
     return Evaluated(
@@ -254,6 +280,19 @@ def rank_parts(
     return AreaParts(within, float(between), share)
 
 
+def _class_rows(
+    positive: Objects, weight: Floats | None, cell: Integers, n_cells: int
+) -> tuple[Floats, Floats]:
+    """Count the rows of each class by cell, those of weight 0 left out."""
+    counted = (positive == 1).astype(np.float64)
+    if weight is None:
+        up = sums(cell, n_cells, counted)
+        return up, sums(cell, n_cells) - up
+    present = (weight > 0).astype(np.float64)
+    up = sums(cell, n_cells, counted * present)
+    return up, sums(cell, n_cells, present) - up
+
+
 def _few_reasons(rows_up: Floats, rows_down: Floats) -> tuple[str, ...]:
     """Say which class is too rare in which cell."""
     reasons: list[str] = []
@@ -277,27 +316,27 @@ def _column_precision(
 ) -> Evaluated:
     """Average precision of one column in every cell, with influences."""
     ranked = _rank(positive, -score, cell, n_cells)
+    is_positive = ranked.positive.astype(np.float64)
     w = np.ones(len(cell)) if weight is None else weight[ranked.order]
-    hit = w * ranked.positive
+    hit = w * is_positive
     running_hits, running_rows = _running(hit), _running(w)
-    hits = running_hits[ranked.last] - running_hits[ranked.start]
-    rows = running_rows[ranked.last] - running_rows[ranked.start]
+    first, last = ranked.edges[:-1], ranked.edges[1:]
+    starts, ends = ranked.bounds[:-1], ranked.bounds[1:]
+    hits = ranked.by_tie(running_hits[last]) - ranked.by_cell(running_hits[starts])
+    rows = ranked.by_tie(running_rows[last]) - ranked.by_cell(running_rows[starts])
     precision = ratio(hits, rows)
-    n_up = sums(ranked.cell, n_cells, hit)
-    value = ratio(sums(ranked.cell, n_cells, hit * np.nan_to_num(precision)), n_up)
+    n_up = ranked.total(hit)
+    value = ratio(ranked.total(hit * np.nan_to_num(precision)), n_up)
     # A row changes the precision of every positive at its rank or below.
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = _running(np.nan_to_num(hit / rows, posinf=0.0))
         loss = _running(np.nan_to_num(hit * hits / rows**2, posinf=0.0))
-    later_gain = gain[ranked.end] - gain[ranked.first]
-    later_loss = loss[ranked.end] - loss[ranked.first]
-    is_positive = ranked.positive.astype(np.float64)
-    own = is_positive * (precision - value[ranked.cell] + later_gain) - later_loss
-    moved = np.nan_to_num(w * own * ratio(np.ones(n_cells), n_up)[ranked.cell])
-    influence = np.empty(len(cell))
-    influence[ranked.order] = moved
-    rows_up = sums(cell, n_cells, positive.astype(np.float64))
-    rows_down = sums(cell, n_cells) - rows_up
+    later_gain = ranked.by_cell(gain[ends]) - ranked.by_tie(gain[first])
+    later_loss = ranked.by_cell(loss[ends]) - ranked.by_tie(loss[first])
+    own = is_positive * (precision - ranked.by_cell(value) + later_gain) - later_loss
+    moved = np.nan_to_num(w * own * ranked.by_cell(ratio(np.ones(n_cells), n_up)))
+    influence = ranked.unsorted(moved)
+    rows_up, rows_down = _class_rows(positive, weight, cell, n_cells)
     reason = _few_reasons(rows_up, rows_down)
     value = np.where([bool(r) for r in reason], np.nan, value)
     found = by_rows(value, influence, cell, n_cells, weight)
