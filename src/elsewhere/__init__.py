@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from elsewhere.core.gap_report import GapReport as GapReport
     from elsewhere.core.gaps import Gap as Gap
     from elsewhere.core.gaps import gap as gap
+    from elsewhere.core.grouped import GroupedScores as GroupedScores
+    from elsewhere.core.grouped import grouped_scores as grouped_scores
     from elsewhere.core.metrics import Metric as Metric
     from elsewhere.core.metrics import Resampled as Resampled
     from elsewhere.core.metrics import get_metric as get_metric
@@ -27,12 +29,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Gap": "core.gaps",
     "GapReport": "core.gap_report",
+    "GroupedScores": "core.grouped",
     "InputError": "core.errors",
     "Metric": "core.metrics",
     "Resampled": "core.metrics",
     "Scored": "core.scores",
     "gap": "core.gaps",
     "get_metric": "core.metrics",
+    "grouped_scores": "core.grouped",
     "metric_names": "core.metrics",
 }
 _ROOMS = ("audit", "core", "data", "report", "testing")

@@ -184,7 +184,7 @@ def _code_integers(values: Objects, low: int, high: int) -> Coded:
 def _plain(value: Any) -> Key:
     """Turn a NumPy scalar into the Python value that it prints as."""
     if isinstance(value, np.datetime64):
-        return str(value)
+        return str(cast("Any", value))
     return cast("Key", _item(value) if hasattr(value, "item") else value)
 
 
