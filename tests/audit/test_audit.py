@@ -410,3 +410,21 @@ def test_an_outside_data_set():
 def test_missing_roles_are_named(table):
     with pytest.raises(InputError, match="--prediction / --score are both absent"):
         audit(table, target="y", group="site")
+
+
+def test_dates_as_groups_read_as_dates(table):
+    dated = table.assign(
+        day=pd.to_datetime("2024-01-01") + pd.to_timedelta(np.arange(600) % 3, unit="D")
+    )
+    keys = [
+        row.key for row in audit(dated, target="y", prediction="guess", group="day").headline.rows
+    ]
+    assert keys[0] == (("day", "2024-01-01"),)
+
+
+def test_nothing_to_compute_says_why(table):
+    report = audit(table.assign(group=table["y"]), target="y", score="score", group="group")
+    assert report.first_line().startswith("no gap can be computed by group: 2 of 2 groups have no")
+    assert report.verdict().startswith("No answer: ")
+    with pytest.raises(InputError, match="score holds"):
+        audit(table.assign(score=1j), target="y", score="score", group="site")

@@ -48,7 +48,7 @@ def test_values_of_counts_equal_a_loop(rows):
 
 
 def test_blocks_count_as_units(rows):
-    group, y, score = rows
+    _group, y, score = rows
     block = np.arange(900) // 3
     found = grouped_scores(Scored(score, y=y, block=block), metric="roc_auc")
     assert found.n_units[0] == 300

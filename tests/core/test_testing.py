@@ -362,3 +362,19 @@ def test_a_right_report_passes_also_when_read_back() -> None:
 def test_the_public_names_are_documented() -> None:
     for name in elsewhere.testing.__all__:
         assert getattr(elsewhere.testing, name).__doc__
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"score": "score", "group": ["site", "sex"], "block": "patient"},
+        {"prediction": "guess", "group": "site", "weight": "weight"},
+        {"score": ["score", "other"], "group": "site", "metric": "log_loss", "block": "patient"},
+        {"score": "score", "group": "patient"},
+    ],
+    ids=["areas", "weights", "two models", "groups of three rows"],
+)
+def test_audits_pass(table: Any, options: dict[str, Any]) -> None:
+    found = elsewhere.audit(table, target="y", **options)
+    check_report(found)
+    check_report(GapReport.from_json(found.to_json()))

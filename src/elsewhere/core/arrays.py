@@ -146,7 +146,7 @@ def code(values: Objects) -> Coded:
             return _code_integers(values, low, high)
     pd = untyped("pandas")
 
-    raw, distinct = pd.factorize(values)
+    raw, distinct = pd.factorize(_to_days(values) if values.dtype.kind == "M" else values)
     plain = [_plain(value) for value in np.asarray(distinct)]
     order = sorted(range(len(plain)), key=lambda index: _sortable(plain[index]))
     rank = np.empty(len(plain), dtype=np.int64)
@@ -179,6 +179,15 @@ def _code_integers(values: Objects, low: int, high: int) -> Coded:
     seen = np.bincount(shifted, minlength=high - low + 1) > 0
     rank = np.cumsum(seen) - 1
     return Coded(rank[shifted], tuple(int(key) + low for key in np.flatnonzero(seen)))
+
+
+def _to_days(moments: Objects) -> Objects:
+    """Drop the time of day where it is midnight everywhere, and fractions of seconds if zero."""
+    for unit in ("D", "s"):
+        coarse = moments.astype(f"datetime64[{unit}]")
+        if bool(np.all(coarse == moments)):
+            return coarse.astype(str).astype(object)
+    return moments
 
 
 def _plain(value: Any) -> Key:

@@ -344,6 +344,8 @@ class GapReport:
             [0.05, 0.19]".
         """
         g, grouping = self.gap, self.headline
+        if not np.isfinite(g.estimate):
+            return f"no gap can be computed by {grouping.name}: {g.reason or 'too few rows'}"
         if grouping.contrast == "here and elsewhere":
             first, second = f"here {g.here:.3f}", f"elsewhere {g.elsewhere:.3f}"
         else:

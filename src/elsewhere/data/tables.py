@@ -141,9 +141,9 @@ class FrameTable(Table):
             import pandas as pd
 
             frame = pd.DataFrame(frame)
-        columns = getattr(frame, "columns", None)
-        if columns is not None and not callable(columns) and _is_named(columns):
-            super().__init__(name, [str(c) for c in columns])
+        if type(frame).__module__.startswith("pandas"):
+            # pandas allows duplicate names, which narwhals would refuse in its own words.
+            super().__init__(name, [str(c) for c in frame.columns])
         try:
             self._frame = nw.from_native(frame, eager_only=True)
         except TypeError:
@@ -168,12 +168,6 @@ class FrameTable(Table):
         for name, column in self.load(self.names).items():
             state.update(f"{name}\x1e{digest(column)}\x1e".encode())
         return state.hexdigest()
-
-
-def _is_named(columns: Any) -> bool:
-    """Whether the attribute is a list of column names (not of Arrow columns)."""
-    first = next(iter(columns), "")
-    return isinstance(first, str | int)
 
 
 class FileTable(Table):

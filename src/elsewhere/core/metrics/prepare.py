@@ -36,6 +36,8 @@ def _need_target(metric: Metric, y: Objects | None) -> Objects:
 def _numbers(values: Objects, argument: str, expected: str, hint: str) -> Floats:
     """Take finite numbers."""
     try:
+        if values.dtype.kind == "c":
+            raise TypeError
         numbers = values.astype(np.float64)
     except (TypeError, ValueError):
         raise InputError(argument, f"holds {values.ravel()[0]!r}", expected, hint) from None

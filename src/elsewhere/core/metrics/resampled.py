@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -103,18 +102,15 @@ class Resampled(Metric):
         return Evaluated(value, influence, correction, size, tuple(reason), fold)
 
     def _value(self, data: Prepared, weight: Floats | None, rows: Integers) -> tuple[float, str]:
-        """Call the function on some rows; an error of value or definition is a reason."""
+        """Call the user's function on some rows; a ValueError is a reason, not a crash."""
         y, prediction = data.y[rows], data.prediction[rows]
         if self.needs == "label" and data.classes:
             labels = np.asarray(data.classes)
             y, prediction = labels[y], labels[prediction]
         own = None if weight is None else weight[rows]
-        undefined: type[Warning] = untyped("sklearn.exceptions").UndefinedMetricWarning
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", undefined)
-                found = float(self.function(y, prediction, own))
-        except (ValueError, undefined) as error:
+            found = float(self.function(y, prediction, own))
+        except ValueError as error:
             return np.nan, str(error).splitlines()[0]
         return found, "" if np.isfinite(found) else "the metric is not finite here"
 
@@ -145,6 +141,8 @@ def from_scorer(name: str, *, seed: int = 0) -> Resampled:
 
     def value(y: Objects, prediction: Objects, weight: Floats | None) -> float:
         metrics = untyped("sklearn.metrics")
+        if name.startswith("d2") and len(y) < 2:
+            raise ValueError("fewer than 2 rows")
         if not several:
             function = getattr(metrics, name.removeprefix("neg_"))
             return sign * float(function(y, prediction, sample_weight=weight))
