@@ -16,10 +16,10 @@ test: .venv/.dev assets browser  ## All tests in their quick forms.
 test-long: .venv/.dev assets browser  ## Full coverage, fault and fuzz tests.
 	$(PYTEST) -m long
 
-test-min:  ## The quick tests against the lowest declared versions of the dependencies.
+test-min: assets  ## The quick tests against the lowest declared versions of the dependencies.
 	$(PYTHON) -m venv .venv-min
 	.venv-min/bin/python -m pip install --quiet -c constraints-min.txt -e ".[test]"
-	.venv-min/bin/python -m pytest -n 2 -m "not long" tests/core tests/audit tests/data tests/cli tests/golden
+	.venv-min/bin/python -m pytest -n 2 -m "not long" -o filterwarnings= tests/core tests/audit tests/data tests/cli tests/golden
 
 lint: .venv/.dev format types contracts  ## Style, types and import contracts.
 

@@ -28,6 +28,8 @@ def weights(n: int) -> list[np.ndarray | None]:
 @pytest.mark.parametrize(("name", "world"), CASES, ids=IDS)
 def test_values_equal_scikit_learn(name: str, world: World) -> None:
     metric = get_metric(name)
+    if isinstance(metric, Resampled):
+        metric.folds = 2  # values do not depend on them
     data = metric.prepare(world.y, world.prediction)
     cell = cells(len(world.y))
     for weight in weights(len(cell)):
@@ -288,3 +290,30 @@ def test_classes_name_the_columns_where_the_target_lacks_some() -> None:
     assert found.value[0] == pytest.approx(-(np.log(0.5) + np.log(0.8)) / 2)
     with pytest.raises(InputError, match="classes"):
         metric.prepare(np.array(["c", "b"], dtype=object), p, ["a", "b"])
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "recall", "roc_auc_ovr"])
+def test_a_class_of_weight_0_is_absent(name: str) -> None:
+    world = WORLDS[get_metric(name).needs][0]
+    metric = get_metric(name)
+    n = len(world.y)
+    weight = (world.y == 0).astype(float)
+    found = metric.evaluate(
+        metric.prepare(world.y, world.prediction), weight, np.zeros(n, int), 1, np.arange(n)
+    )
+    assert np.isnan(found.value[0])
+    assert found.reason[0]
+    assert np.isfinite(found.influence).all()
+
+
+@pytest.mark.parametrize("name", sorted(SCORERS))
+def test_one_row_is_a_reason_and_no_warning(name: str) -> None:
+    for world in WORLDS[SCORERS[name]][:2]:
+        metric = get_metric(name)
+        data = metric.prepare(world.y, world.prediction)
+        cell = np.ones(len(world.y), dtype=int)
+        cell[0] = 0
+        metric.folds = 2
+        found = metric.evaluate(data, None, cell, 2, np.arange(len(cell)))
+        assert np.isnan(found.value[0])
+        assert found.reason[0]

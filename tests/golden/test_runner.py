@@ -63,19 +63,23 @@ def test_more_cases_of_the_same_kind_run_from_another_root(root: Path) -> None:
     assert "99-not-yet: no check here yet" in text
 
 
-@pytest.mark.parametrize("wrong", ["hit", "mean", "difference"])
-def test_wrong_numbers_fail(root: Path, wrong: str) -> None:
-    case = json.loads((HERE / PAPER / "region_accuracy_02.json").read_text())
-    if wrong == "hit":
-        case["top5_hit"][7] = not case["top5_hit"][7]
-    elif wrong == "mean":
-        case["acc_by_region_top1"]["Europe"] *= 1 + 1e-8
-    else:
-        case["disparity_top1_Europe_minus_Africa"] *= -1
-    (root / PAPER / "region_accuracy_02.json").write_text(json.dumps(case))
+def test_wrong_numbers_and_files_without_a_function_fail(root: Path) -> None:
+    source = HERE / PAPER / "region_accuracy_02.json"
+    for number, wrong in enumerate(("hit", "mean", "difference")):
+        case = json.loads(source.read_text())
+        if wrong == "hit":
+            case["top5_hit"][7] = not case["top5_hit"][7]
+        elif wrong == "mean":
+            case["acc_by_region_top1"]["Europe"] *= 1 + 1e-8
+        else:
+            case["disparity_top1_Europe_minus_Africa"] *= -1
+        (root / PAPER / f"region_accuracy_{number}.json").write_text(json.dumps(case))
+    shutil.copy(source, root / PAPER / "region_accuracy_3.json")
+    shutil.copy(source, root / PAPER / "progress_00.json")
     status, text = run(root)
     assert status == 1, text
-    assert "1 failed" in text
+    assert "4 failed, 1 passed" in text
+    assert "has no function progress for progress_00.json" in text
 
 
 def test_a_folder_without_cases_fails(root: Path) -> None:
@@ -83,13 +87,6 @@ def test_a_folder_without_cases_fails(root: Path) -> None:
     status, text = run(root)
     assert status == 1, text
     assert "holds no case" in text
-
-
-def test_a_file_without_a_function_fails(root: Path) -> None:
-    shutil.copy(HERE / PAPER / "region_accuracy_00.json", root / PAPER / "progress_00.json")
-    status, text = run(root)
-    assert status == 1, text
-    assert "has no function progress for progress_00.json" in text
 
 
 def test_absent_papers_are_skipped_and_an_absent_root_fails(tmp_path: Path) -> None:

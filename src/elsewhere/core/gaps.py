@@ -155,6 +155,7 @@ def gap(
         Student's t, as for one more observation of a normal sample.
 
     Example:
+        >>> from elsewhere.core.scores import Scored
         >>> a = Scored([1] * 50, y=[1] * 50)
         >>> b = Scored([1] * 40 + [0] * 10, y=[1] * 50)
         >>> g = gap(a, b, metric="accuracy")

@@ -108,6 +108,8 @@ class Resampled(Metric):
             labels = np.asarray(data.classes)
             y, prediction = labels[y], labels[prediction]
         own = None if weight is None else weight[rows]
+        if own is not None and not own.any():
+            return np.nan, "no rows of positive weight"
         try:
             found = float(self.function(y, prediction, own))
         except ValueError as error:
@@ -146,10 +148,10 @@ def from_scorer(name: str, *, seed: int = 0) -> Resampled:
         if not several:
             function = getattr(metrics, name.removeprefix("neg_"))
             return sign * float(function(y, prediction, sample_weight=weight))
-        if prediction.ndim == 1:
-            return float(metrics.roc_auc_score(y, prediction))
         if len(np.unique(y)) < 2:
             raise ValueError("one class only")
+        if prediction.ndim == 1:
+            return float(metrics.roc_auc_score(y, prediction))
         average = "weighted" if name.endswith("weighted") else "macro"
         return float(
             metrics.roc_auc_score(
