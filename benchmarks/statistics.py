@@ -22,10 +22,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from elsewhere.core.arrays import code
-from elsewhere.core.intervals import Moments, interval
-from elsewhere.core.metrics import get_metric
-from elsewhere.core.sampling import sample
+from elsewhere import Scored, grouped_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,18 +36,8 @@ def grouped(
     name: str, y: np.ndarray, prediction: np.ndarray, group: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values and intervals of every group by this package, from raw columns."""
-    metric = get_metric(name)
-    data = metric.prepare(y, prediction)
-    if group is None:
-        codes, n_groups = np.zeros(len(y), dtype=np.int64), 1
-    else:
-        coded = code(group)
-        codes, n_groups = coded.codes, len(coded)
-    cells = sample(metric, data, group=codes, n_groups=n_groups).cells()
-    column = Moments(
-        *(part[:, 0] for part in (cells.value, cells.variance, cells.freedom, cells.size))
-    )
-    return column.value, *interval(column, metric.scale, LEVEL)
+    found = grouped_scores(Scored(prediction, y=y, group=group), metric=name, level=LEVEL)
+    return found.value, found.low, found.high
 
 
 def timed(function: Callable[[], Any]) -> float:
