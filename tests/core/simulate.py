@@ -154,6 +154,12 @@ class Areas:
             f"{self.shifts[1]}-block{self.block}-{self.shared}-{pairing}"
         )
 
+    def area(self, shift: float) -> float:
+        """True area of a group: pairs of one block share a part, so their classes lie further."""
+        together = (self.block - 1) / (self.rows - 1)
+        apart = float(ndtr(shift / np.sqrt(2)))
+        return together * float(ndtr(shift / np.sqrt(2 - 2 * self.shared))) + (1 - together) * apart
+
 
 def cover_areas(design: Areas, runs: int, seed: int) -> Coverage:
     """Coverage of the mean gap in area over groups."""
@@ -162,7 +168,7 @@ def cover_areas(design: Areas, runs: int, seed: int) -> Coverage:
     n = design.rows * design.groups
     group = np.repeat(np.arange(design.groups), design.rows)
     block = np.arange(n) // design.block
-    areas = [float(ndtr(shift / np.sqrt(2))) for shift in design.shifts]
+    areas = [design.area(shift) for shift in design.shifts]
 
     def noise() -> np.ndarray:
         common = rng.normal(size=n // design.block + 1)[block]
