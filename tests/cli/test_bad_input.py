@@ -271,6 +271,9 @@ def test_scores_given_as_labels(run, table):
         (("--time", "site"), "cannot be read as dates"),
         (("--weight", "site"), "numbers >= 0"),
         (("--jobs", "0"), "--jobs"),
+        (("--seed", "-1"), "--seed is -1"),
+        (("--level", "nan"), "between 0 and 1"),
+        (("--negligible", "nan"), "a size >= 0"),
         (("--delimiter", "ab"), "a single character"),
     ],
 )

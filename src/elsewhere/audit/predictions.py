@@ -140,7 +140,7 @@ def audit(
         >>> report.headline.worst_text
         'C'
     """
-    _check_numbers(level, negligible, jobs, min_rows)
+    _check_numbers(level, negligible, jobs, min_rows, seed)
     options = Options(
         target,
         prediction,
@@ -190,7 +190,7 @@ def _silent(done: int, total: int, what: str) -> None:
     """Show no progress."""
 
 
-def _check_numbers(level: float, negligible: float, jobs: int, min_rows: int) -> None:
+def _check_numbers(level: float, negligible: float, jobs: int, min_rows: int, seed: int) -> None:
     """Check the numeric options before anything is read."""
     if not 0 < level < 1:
         raise InputError("--level", f"is {level:g}", "a confidence level between 0 and 1", "0.95")
@@ -198,6 +198,8 @@ def _check_numbers(level: float, negligible: float, jobs: int, min_rows: int) ->
         raise InputError("--negligible", f"is {negligible:g}", "a size >= 0", "0.02")
     if jobs == 0 or jobs < -1:
         raise InputError("--jobs", f"is {jobs}", "a number of threads, or -1 for all cores")
+    if seed < 0:
+        raise InputError("--seed", f"is {seed}", "a whole number >= 0", "0")
     if min_rows < 1:
         raise InputError("--min-rows", f"is {min_rows}", "at least 1")
 
