@@ -12,26 +12,12 @@ import numpy as np
 from elsewhere.core.calibration import Calibration
 from elsewhere.core.errors import InputError
 from elsewhere.core.gaps import Gap
+from elsewhere.core.keys import GroupKey, Value, key_text
 from elsewhere.core.records import decode, encode
+from elsewhere.core.shifts import Decomposition, Fits, Forecast, Rung, Transfer
 
 SCHEMA = 1
 """Version of the JSON form; it rises when a field changes its meaning or goes away."""
-
-Value: TypeAlias = str | int | float | bool | None
-GroupKey: TypeAlias = tuple[tuple[str, Value], ...]
-"""A group by value: ((column, value), ...), never by position."""
-
-
-def key_text(key: GroupKey) -> str:
-    """Write a group as a reader would: the value alone, or "column=value, ..." for several.
-
-    Example:
-        >>> key_text((("site", "A"),)), key_text((("site", "A"), ("sex", "F")))
-        ('A', 'site=A, sex=F')
-    """
-    if len(key) == 1:
-        return str(key[0][1])
-    return ", ".join(f"{column}={value}" for column, value in key)
 
 
 @dataclass(frozen=True)
@@ -171,6 +157,10 @@ class Grouping:
         pooled_gap: The gap with all rows pooled, where two sides exist.
         parts: Pooled rank metric in parts, one entry a side.
         mixes: The gap under other class mixes, by mix.
+        transfer: Models of one group each on every group, where models were fitted.
+        decompositions: Why each group is worse for models that never saw it, where models were
+            fitted; one entry a group.
+        forecasts: Forecasts without labels, smallest error first, where models were fitted.
     """
 
     columns: tuple[str, ...]
@@ -185,6 +175,9 @@ class Grouping:
     pooled_gap: Gap | None = None
     parts: tuple[RankParts, ...] = ()
     mixes: dict[str, Gap] = field(default_factory=dict[str, Gap])
+    transfer: Transfer | None = None
+    decompositions: tuple[Decomposition, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
 
     @property
     def name(self) -> str:
@@ -217,6 +210,8 @@ class ModelAudit:
         intersections: Groups of several columns at once, largest gap first.
         calibrations: Calibration of all rows, then of each group of the first grouping.
         calibration_reason: Why there is no calibration; empty if there is one.
+        ladder: From random rows to unseen blocks, unseen groups and later rows, all averaged
+            within the first grouping, where models were fitted.
     """
 
     name: str
@@ -224,6 +219,7 @@ class ModelAudit:
     intersections: tuple[GroupRow, ...] = ()
     calibrations: tuple[GroupCalibration, ...] = ()
     calibration_reason: str = ""
+    ladder: tuple[Rung, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -238,6 +234,7 @@ class Comparison:
         low: Lower limit.
         high: Upper limit.
         reason: Why there is no number; empty if there is one.
+        rung: The step of the ladder on which both are compared, where models were fitted.
     """
 
     first: str
@@ -247,6 +244,7 @@ class Comparison:
     low: float
     high: float
     reason: str = ""
+    rung: str = ""
 
 
 @dataclass(frozen=True)
@@ -305,6 +303,7 @@ class GapReport:
         notes: What the reader must know to read the numbers.
         settings: Columns and options of the audit.
         provenance: Versions and content hash of the table.
+        fits: The models that were fitted, if any were.
     """
 
     table: str
@@ -320,6 +319,7 @@ class GapReport:
     notes: tuple[str, ...] = ()
     settings: dict[str, Value] = field(default_factory=dict[str, Value])
     provenance: dict[str, Value] = field(default_factory=dict[str, Value])
+    fits: Fits | None = None
 
     @property
     def headline(self) -> Grouping:

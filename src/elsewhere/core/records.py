@@ -6,7 +6,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -56,17 +56,23 @@ def decode(kind: type[T], value: Any, where: str) -> T:
         An instance.
 
     Raises:
-        InputError: A missing or unknown field, or a value of the wrong type.
+        InputError: A missing field without a default, an unknown field, or a value of the wrong
+            type.
     """
     if not isinstance(value, dict):
         raise InputError(where, f"holds {value!r}", f"the fields of {kind.__name__}")
     record = cast("dict[str, Any]", value)
     hints = get_type_hints(kind)
     names = {f.name for f in fields(cast("Any", kind))}
-    wrong = sorted(names.symmetric_difference(record))
+    required = {
+        f.name
+        for f in fields(cast("Any", kind))
+        if f.default is MISSING and f.default_factory is MISSING
+    }
+    wrong = sorted((required - set(record)) | (set(record) - names))
     if wrong:
         raise InputError(where, f"lacks or adds the fields {wrong}", f"those of {kind.__name__}")
-    return kind(**{n: _decode(hints[n], record[n], f"{where}.{n}") for n in names})
+    return kind(**{n: _decode(hints[n], record[n], f"{where}.{n}") for n in names & set(record)})
 
 
 def _decode(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 (one return a kind)
