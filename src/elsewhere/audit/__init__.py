@@ -7,6 +7,7 @@ one job, so the module itself can be called.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ class _Room(ModuleType):
     def __call__(self, *arguments: Any, **options: Any) -> GapReport:
         """Audit predictions; see `elsewhere.audit.predictions.audit`."""
         return audit(*arguments, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to worker processes by name, as every module does."""
+        return import_module, (__name__,)
 
 
 sys.modules[__name__].__class__ = _Room

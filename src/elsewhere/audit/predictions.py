@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -49,6 +49,11 @@ from elsewhere.core.scores import Scored
 from elsewhere.core.untyped import untyped
 from elsewhere.data.tables import Limits
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from elsewhere.audit.fitting import Cost
+
 MAX_INTERSECTIONS = 200
 """Intersections kept in a report, largest gap first; their q-values count all of them."""
 
@@ -62,6 +67,7 @@ def audit(
     target: Names,
     prediction: Names | None = None,
     score: Names | None = None,
+    estimator: Any = None,
     group: Names = (),
     block: str | None = None,
     row: str | None = None,
@@ -82,18 +88,32 @@ def audit(
     delimiter: str | None = None,
     limits: Limits | None = None,
     name: str | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     seed: int = 0,
     on_step: Step | None = None,
+    feature: Names = (),
+    ignore: Names = (),
+    without: Names = (),
+    merge: Mapping[Any, Any] | None = None,
+    duplicates: Literal["report", "block", "ignore"] = "report",
+    folds: int = 5,
+    keep: str | Path | None = None,
+    on_cost: Callable[[Cost], None] | None = None,
 ) -> GapReport:
-    """Measure how a model's predictions hold up from group to group, here and elsewhere.
+    """Measure how a model holds up from group to group, here and elsewhere.
+
+    It takes predictions from any model (`prediction` or `score`), or fits models itself
+    (`estimator`): by random rows, unseen blocks, unseen groups, later rows, and on one group each.
 
     Args:
         table: Path to a CSV, TSV, Parquet or JSONL file, or a pandas, polars or Arrow table.
         target: Column of true labels or numbers; a pattern ("tag_*") for several 0/1 labels.
         prediction: Column(s) of predicted labels or numbers, one a model.
         score: Column(s) of scores or probabilities, one a model; a pattern ("p_*") for one
-            column a class, named by what the star stands for. Give `prediction` or `score`.
+            column a class, named by what the star stands for. Give `prediction` or `score`, or
+            `estimator`.
+        estimator: "boosting", "linear", "module:object", or an object with `fit` and `predict` as
+            scikit-learn's. Its models are fitted under every shift that the columns allow.
         group: Column(s) of origins (site, month, language).
         block: Column of what belongs together (patient, day); blocks are kept whole.
         row: Column of row identities; the same identity here and elsewhere is paired.
@@ -116,9 +136,21 @@ def audit(
         delimiter: Delimiter of text tables.
         limits: Largest accepted table sizes.
         name: Name of the table in messages and in the report; the file name by default.
-        jobs: Threads; the result is the same for any number.
-        seed: Seed for metrics without a closed form; others use no randomness.
+        jobs: Threads (1 when absent), or processes for fits (all cores when absent); -1 for all
+            cores. The result is the same for any number.
+        seed: Seed of folds, subsamples and estimators, and of metrics without a closed form.
         on_step: Called as the audit advances.
+        feature: Columns to learn from; by default all without a role. A column with a role is a
+            feature only if it is named here.
+        ignore: Columns never to learn from.
+        without: Features that a second model goes without, to see what they do.
+        merge: Family of groups that belong together, {group: family}; a family is left out as one.
+        duplicates: Whether rows with copies in other groups are reported, kept together as blocks
+            ("block") or not looked for ("ignore").
+        folds: Folds of rows and of blocks.
+        keep: Folder in which finished fits are kept, so that a broken run goes on from there.
+        on_cost: Called with the number of fits and their cost before they start (estimated) and
+            when they are done (measured).
 
     Returns:
         The report.
@@ -140,7 +172,7 @@ def audit(
         >>> report.headline.worst_text
         'C'
     """
-    _check_numbers(level, negligible, jobs, min_rows, seed)
+    _check_numbers(level, negligible, 1 if jobs is None else jobs, min_rows, seed)
     options = Options(
         target,
         prediction,
@@ -160,12 +192,25 @@ def audit(
         delimiter,
         limits or Limits(),
         seed,
+        estimator,
+        feature,
+        ignore,
+        without,
+        merge,
+        duplicates,
+        folds,
     )
+    if estimator is not None:
+        from elsewhere.audit.fitted import FitOptions, audit_estimator
+
+        how = FitOptions(level, negligible, pair, baseline, jobs, keep, on_step or _silent, on_cost)
+        return audit_estimator(table, options, how, name)
+    _check_no_fits(options, keep)
     question = ask(table, options, name)
     _check_classes(question)
-    models = _models(question, level, min_rows, jobs, on_step or _silent)
+    models = _models(question, level, min_rows, jobs or 1, on_step or _silent)
     if pair is not None:
-        models = _with_pair(question, models, pair, level)
+        models = with_pair(question, models, pair, level)
     report = GapReport(
         question.name,
         question.metric.name,
@@ -178,8 +223,8 @@ def audit(
         None,
         pairing_of(question, models[0].groupings[0], level),
         _notes(question),
-        _settings(options),
-        _provenance(question),
+        settings(options),
+        provenance(question),
     )
     if baseline is not None:
         report = replace(report, change=change_since(baseline, report, question))
@@ -202,6 +247,22 @@ def _check_numbers(level: float, negligible: float, jobs: int, min_rows: int, se
         raise InputError("--seed", f"is {seed}", "a whole number >= 0", "0")
     if min_rows < 1:
         raise InputError("--min-rows", f"is {min_rows}", "at least 1")
+
+
+def _check_no_fits(options: Options, keep: str | Path | None) -> None:
+    """Refuse options that only make sense where models are fitted."""
+    given = {
+        "--feature": options.feature,
+        "--ignore": options.ignore,
+        "--without": options.without,
+        "--merge": options.merge,
+        "--keep": keep,
+    }
+    for option, value in given.items():
+        if value:
+            raise InputError(
+                option, "is given without --estimator", "a model to fit", "--estimator boosting"
+            )
 
 
 def _check_classes(question: Question) -> None:
@@ -228,7 +289,7 @@ def _models(
     for model in question.models:
         for columns in question.groups:
             what = f"{model.name} by {' x '.join(columns.columns)}"
-            tasks.append((model, what, _bind(_one_grouping, question, model, columns, level)))
+            tasks.append((model, what, _bind(one_grouping, question, model, columns, level)))
         tasks.append(
             (
                 model,
@@ -237,7 +298,7 @@ def _models(
             )
         )
         tasks.append(
-            (model, f"{model.name}: calibration", _bind(_calibrations, question, model, level))
+            (model, f"{model.name}: calibration", _bind(calibrations, question, model, level))
         )
     found: list[Any] = []
     results = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
@@ -249,8 +310,8 @@ def _models(
     width = len(question.groups) + 2
     audits: list[ModelAudit] = []
     for m, model in enumerate(question.models):
-        *groupings, crossings, (calibrations, reason) = found[m * width : (m + 1) * width]
-        audits.append(ModelAudit(model.name, tuple(groupings), crossings, calibrations, reason))
+        *groupings, crossings, (curves, reason) = found[m * width : (m + 1) * width]
+        audits.append(ModelAudit(model.name, tuple(groupings), crossings, curves, reason))
     return tuple(audits)
 
 
@@ -259,9 +320,7 @@ def _bind(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
     return lambda: function(*arguments)
 
 
-def _one_grouping(
-    question: Question, model: Model, columns: GroupColumns, level: float
-) -> Grouping:
+def one_grouping(question: Question, model: Model, columns: GroupColumns, level: float) -> Grouping:
     """One grouping, with rates for the groups of one class."""
     return with_rates(question, model, columns, grouping(question, model, columns, level), level)
 
@@ -330,10 +389,19 @@ def _crossings(
 # --- calibration -------------------------------------------------------------------------------
 
 
-def _calibrations(
+def calibrations(
     question: Question, model: Model, level: float
 ) -> tuple[tuple[GroupCalibration, ...], str]:
-    """Calibrate all rows, then each group of the first grouping, on elsewhere's rows."""
+    """Calibrate all rows, then each group of the first grouping, on elsewhere's rows.
+
+    Args:
+        question: The table.
+        model: The model.
+        level: Confidence level.
+
+    Returns:
+        The calibrations, or none and the reason.
+    """
     p = model.prediction
     if question.kind != "score" or question.metric.needs == "label":
         return (), "predictions are labels or numbers, not probabilities"
@@ -410,10 +478,23 @@ def _two_models(part: Question, first: Model, second: Model, rows: Integers, lev
     return gap_of(sides, sides.sampling(), average="within", level=level)
 
 
-def _with_pair(
+def with_pair(
     question: Question, models: tuple[ModelAudit, ...], pair: tuple[str, str], level: float
 ) -> tuple[ModelAudit, ...]:
-    """Add the comparison of two named groups to each model's first grouping."""
+    """Add the comparison of two named groups to each model's first grouping.
+
+    Args:
+        question: The table.
+        models: The audits so far.
+        pair: Two groups of the first grouping.
+        level: Confidence level.
+
+    Returns:
+        The audits with the pair.
+
+    Raises:
+        InputError: A name that is no group.
+    """
     columns = question.groups[0]
     keys = {str(key): key_of(columns.columns, key) for key in columns.coded.keys}
     for name in pair:
@@ -453,8 +534,15 @@ def _notes(question: Question) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _settings(options: Options) -> dict[str, Value]:
-    """List the roles and options that differ from nothing."""
+def settings(options: Options) -> dict[str, Value]:
+    """List the roles and options that differ from nothing.
+
+    Args:
+        options: What was asked.
+
+    Returns:
+        Values by option.
+    """
     found: dict[str, Value] = {}
     for name in (
         "target",
@@ -470,6 +558,10 @@ def _settings(options: Options) -> dict[str, Value]:
         "threshold",
         "drop_missing",
         "seed",
+        "feature",
+        "ignore",
+        "without",
+        *(("folds", "duplicates") if options.estimator is not None else ()),
     ):
         value = getattr(options, name)
         if value is None or value == () or value is False:
@@ -479,14 +571,26 @@ def _settings(options: Options) -> dict[str, Value]:
             if isinstance(value, str | int | float)
             else ", ".join(str(v) for v in cast("Sequence[Any]", value))
         )
+    if options.estimator is not None:
+        given = options.estimator
+        found["estimator"] = given if isinstance(given, str) else type(given).__name__
+    if options.merge:
+        found["merge"] = ", ".join(f"{group}: {name}" for group, name in options.merge.items())
     if options.here_table is not None:
         given = options.here_table
         found["here_table"] = str(given) if isinstance(given, str) else type(given).__name__
     return found
 
 
-def _provenance(question: Question) -> dict[str, Value]:
-    """Record versions and the table's hash; no time and no machine, so reruns are equal."""
+def provenance(question: Question) -> dict[str, Value]:
+    """Record versions and the table's hash; no time and no machine, so reruns are equal.
+
+    Args:
+        question: The table.
+
+    Returns:
+        Values by name.
+    """
     from importlib.metadata import version
 
     return {

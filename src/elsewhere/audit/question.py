@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -151,6 +151,13 @@ class Options:
     delimiter: str | None = None
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
+    estimator: Any = None
+    feature: Names = ()
+    ignore: Names = ()
+    without: Names = ()
+    merge: Mapping[Any, Any] | None = None
+    duplicates: Literal["report", "block", "ignore"] = "report"
+    folds: int = 5
 
 
 def ask(source: Any, options: Options, name: str | None = None) -> Question:
@@ -167,13 +174,11 @@ def ask(source: Any, options: Options, name: str | None = None) -> Question:
     Raises:
         InputError: Anything that does not fit; see the message.
     """
-    if name is None:
-        name = Path(source).name if isinstance(source, str | Path) else "table"
-    table = open_table(source, name=name, delimiter=options.delimiter, limits=options.limits)
+    table = open_source(source, options, name)
     condition = _Condition.parse(options.here) if options.here else None
     if condition is not None and options.here_table is not None:
         raise InputError("--here", "is given together with --here-table", "one of the two")
-    roles = _roles(table, options)
+    roles = find_roles(table, options)
     wanted = [*roles.all, *([table.find(condition.column, "--here")] if condition else [])]
     columns = table.load(list(dict.fromkeys(wanted)))
     side = condition.sides(columns[condition.column]) if condition else None
@@ -188,26 +193,27 @@ def ask(source: Any, options: Options, name: str | None = None) -> Question:
             other.find(column, "--here-table")
         loaded = other.load(roles.all)
         columns, side = _under(loaded, columns)
-    columns, side, notes = _without_missing(columns, side, roles.all, options)
-    y, positive = _target(columns, roles, options)
+    columns, side, notes = without_missing(columns, side, roles.all, options)
+    y, positive = find_target(columns, roles, options)
     kind: Literal["prediction", "score"] = "score" if options.score else "prediction"
     models = tuple(_model(columns, spec, options, positive) for spec in roles.models)
-    metric = _metric(options, y, models[0], kind)
+    several = models[0].prediction.ndim == 2 and models[0].prediction.shape[1] > 2
+    metric = choose_metric(options, y, kind, several=several)
     if metric.needs == "label" and kind == "score":
         models, note = _cut(models, options.threshold)
         notes.append(note)
-    groups = _groups(columns, roles, options, one_sided=side is None)
+    groups = find_groups(columns, roles, options, one_sided=side is None)
     checked = Scored(
         models[0].prediction,
         y=y,
-        block=_maybe(columns, options.block),
-        row=_maybe(columns, options.row),
-        weight=_maybe(columns, options.weight),
+        block=column_of(columns, options.block),
+        row=column_of(columns, options.row),
+        weight=column_of(columns, options.weight),
     )
     if positive is not None:
         notes.append(f"positive class: {positive!r}")
     return Question(
-        name,
+        name or table.name,
         y,
         models,
         groups,
@@ -223,12 +229,28 @@ def ask(source: Any, options: Options, name: str | None = None) -> Question:
     )
 
 
+def open_source(source: Any, options: Options, name: str | None) -> Table:
+    """Open a table under the name that it has in messages and in the report.
+
+    Args:
+        source: A path or a data frame.
+        options: Delimiter and limits.
+        name: Its name; the file name, or "table", when absent.
+
+    Returns:
+        The table.
+    """
+    if name is None:
+        name = Path(source).name if isinstance(source, str | Path) else "table"
+    return open_table(source, name=name, delimiter=options.delimiter, limits=options.limits)
+
+
 # --- roles -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Roles:
-    """Column names by role; `models` lists (name, columns)."""
+class Roles:
+    """Column names by role; `models` lists (name, columns) and is empty where models are fitted."""
 
     target: tuple[str, ...]
     target_pattern: str | None
@@ -238,6 +260,7 @@ class _Roles:
 
     @property
     def all(self) -> list[str]:
+        """Every column with a role, once."""
         return list(
             dict.fromkeys(
                 [*self.target, *(c for _, cs in self.models for c in cs), *self.group, *self.other]
@@ -245,23 +268,35 @@ class _Roles:
         )
 
 
-def _names(given: Names | None) -> tuple[str, ...]:
+def names_of(given: Names | None) -> tuple[str, ...]:
     """Take one name or several."""
     if given is None:
         return ()
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _roles(table: Table, options: Options) -> _Roles:
-    """Find every named column."""
-    if bool(options.prediction) == bool(options.score):
+def find_roles(table: Table, options: Options) -> Roles:
+    """Find every named column.
+
+    Args:
+        table: The table.
+        options: The roles.
+
+    Returns:
+        Column names by role.
+
+    Raises:
+        InputError: A column that does not exist, or a role that is missing.
+    """
+    if options.estimator is None and bool(options.prediction) == bool(options.score):
         raise InputError(
             "--prediction / --score",
             "are both given" if options.prediction else "are both absent",
             "one of them",
-            "--score COLUMN for scores or probabilities, --prediction for labels",
+            "--score COLUMN for scores or probabilities, --prediction for labels, or --estimator "
+            "boosting to fit models to the table",
         )
-    target = _names(options.target)
+    target = names_of(options.target)
     pattern = target[0] if len(target) == 1 and "*" in target[0] else None
     if pattern:
         target = table.matching(pattern, "--target")
@@ -269,10 +304,10 @@ def _roles(table: Table, options: Options) -> _Roles:
         table.find(column, "--target")
     option = "--score" if options.score else "--prediction"
     models: list[tuple[str, tuple[str, ...]]] = []
-    for spec in _names(options.score) + _names(options.prediction):
+    for spec in names_of(options.score) + names_of(options.prediction):
         columns = table.matching(spec, option) if "*" in spec else (table.find(spec, option),)
         models.append((spec, columns))
-    group = _names(options.group)
+    group = names_of(options.group)
     if not group and options.time is None:
         raise InputError(
             "--group",
@@ -294,7 +329,7 @@ def _roles(table: Table, options: Options) -> _Roles:
         )
         if column is not None
     )
-    return _Roles(target, pattern, tuple(models), group, other)
+    return Roles(target, pattern, tuple(models), group, other)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -376,10 +411,23 @@ def _under(
     return joined, np.repeat(np.arange(2), counts)
 
 
-def _without_missing(
+def without_missing(
     columns: dict[str, Objects], side: Integers | None, required: list[str], options: Options
 ) -> tuple[dict[str, Objects], Integers | None, list[str]]:
-    """Refuse or drop rows with missing values in the columns that count."""
+    """Refuse or drop rows with missing values in the columns that count.
+
+    Args:
+        columns: All columns that were read.
+        side: Side of each row, or None.
+        required: Columns that must be complete.
+        options: Whether to drop.
+
+    Returns:
+        Columns and sides of the kept rows, and what to tell the reader.
+
+    Raises:
+        InputError: Missing values without `drop_missing`, or no row left.
+    """
     n = len(next(iter(columns.values())))
     bad = np.zeros(n, dtype=bool)
     for name in required:
@@ -405,24 +453,38 @@ def _without_missing(
     return kept, None if side is None else side[~bad], [note]
 
 
-def _maybe(columns: dict[str, Objects], name: str | None) -> Objects | None:
+def column_of(columns: dict[str, Objects], name: str | None) -> Objects | None:
+    """Take a column that may not have been asked for."""
     return None if name is None else columns[name]
 
 
 # --- target, predictions, metric ---------------------------------------------------------------
 
 
-def _target(
-    columns: dict[str, Objects], roles: _Roles, options: Options
+def find_target(
+    columns: dict[str, Objects], roles: Roles, options: Options
 ) -> tuple[Objects, Key | None]:
-    """Take the target; with --positive as 0 and 1. Return it with the positive class's name."""
+    """Take the target; with --positive as 0 and 1.
+
+    Args:
+        columns: The columns.
+        roles: Their roles.
+        options: The positive class, if one was named.
+
+    Returns:
+        The target, and the name of the positive class where there is one.
+
+    Raises:
+        InputError: A positive class that never occurs.
+    """
     first, *others = roles.target
     if others:
         return np.stack([columns[c] for c in roles.target], axis=1), None
     y = columns[first]
     if options.positive is None:
         coded = code(y) if y.dtype.kind != "f" or len(np.unique(y[:1000])) <= 2 else None
-        return y, coded.keys[1] if coded is not None and len(coded) == 2 and options.score else None
+        scored = options.score or options.estimator is not None
+        return y, coded.keys[1] if coded is not None and len(coded) == 2 and scored else None
     hit = _equals(y, options.positive)
     if not hit.any():
         shown = ", ".join(repr(k) for k in code(y).keys[:6])
@@ -468,13 +530,22 @@ def _number_or_text(text: str) -> Key:
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
-def _metric(options: Options, y: Objects, model: Model, kind: str) -> Metric:
-    """Choose the metric: as asked, or the usual one for the kind of prediction."""
+def choose_metric(options: Options, y: Objects, kind: str, *, several: bool) -> Metric:
+    """Choose the metric: as asked, or the usual one for the kind of prediction.
+
+    Args:
+        options: The metric, if one was named.
+        y: Target.
+        kind: "score" or "prediction".
+        several: Whether scores have one column a class, for more than two classes.
+
+    Returns:
+        The metric.
+    """
     if options.metric is not None:
         return get_metric(options.metric, seed=options.seed)
     if kind == "score":
-        several = model.prediction.ndim == 2 and y.ndim == 1 and model.prediction.shape[1] > 2
-        return get_metric("roc_auc_ovr" if several else "roc_auc")
+        return get_metric("roc_auc_ovr" if several and y.ndim == 1 else "roc_auc")
     if y.ndim == 1 and y.dtype.kind == "f" and not np.equal(np.mod(y, 1), 0).all():
         return get_metric("mean_absolute_error")
     return get_metric("accuracy")
@@ -503,10 +574,23 @@ def _cut(models: tuple[Model, ...], threshold: float | None) -> tuple[tuple[Mode
 # --- groups ------------------------------------------------------------------------------------
 
 
-def _groups(
-    columns: dict[str, Objects], roles: _Roles, options: Options, *, one_sided: bool
+def find_groups(
+    columns: dict[str, Objects], roles: Roles, options: Options, *, one_sided: bool
 ) -> tuple[GroupColumns, ...]:
-    """Code every group column, and time as periods."""
+    """Code every group column, and time as periods.
+
+    Args:
+        columns: The columns.
+        roles: Their roles.
+        options: Time, and the most groups.
+        one_sided: Whether a single group leaves nothing to compare.
+
+    Returns:
+        One grouping a column, time last.
+
+    Raises:
+        InputError: Too many groups or too few.
+    """
     found: list[GroupColumns] = []
     for name in roles.group:
         coded = code(columns[name])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from elsewhere.cli.running import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from elsewhere.audit.fitting import Cost
     from elsewhere.core.gap_report import GapReport
 
 DEFAULT_OUTPUT = Path("elsewhere-report.html")
@@ -20,7 +23,10 @@ Column = Optional[str]  # noqa: UP045
 
 def audit_command(
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="CSV, TSV, Parquet or JSONL file of predictions.")
+        str,
+        typer.Argument(
+            metavar="TABLE", help="CSV, TSV, Parquet or JSONL file of predictions, or of data."
+        ),
     ],
     target: Annotated[
         str, typer.Option(metavar="COL", help='True labels or numbers; "tag_*" for 0/1 labels.')
@@ -33,6 +39,13 @@ def audit_command(
         typer.Option(
             metavar="COL",
             help='Scores or probabilities; once a model; "p_*" for one column a class.',
+        ),
+    ] = None,
+    estimator: Annotated[
+        Column,
+        typer.Option(
+            metavar="NAME",
+            help="Fit models instead: boosting, linear, or module:object (which runs that code).",
         ),
     ] = None,
     group: Annotated[
@@ -103,11 +116,36 @@ def audit_command(
     delimiter: Annotated[
         Column, typer.Option(metavar="CHAR", help="Delimiter of text tables. [default: ,]")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Threads; -1 for all cores. Same result.")] = 1,
-    seed: Annotated[int, typer.Option(help="For metrics without a closed form.")] = 0,
+    feature: Annotated[
+        Columns,
+        typer.Option(metavar="COL", help="Learn from it. [default: all without a role]"),
+    ] = None,
+    ignore: Annotated[Columns, typer.Option(metavar="COL", help="Never learn from it.")] = None,
+    without: Annotated[
+        Columns, typer.Option(metavar="COL", help="Fit again without it; once a column.")
+    ] = None,
+    merge: Annotated[
+        Columns,
+        typer.Option(metavar="G=FAMILY", help="Group of a family that is left out as one."),
+    ] = None,
+    duplicates: Annotated[
+        str, typer.Option(help="Copies in other groups: report, block (keep together), ignore.")
+    ] = "report",
+    folds: Annotated[int, typer.Option(help="Folds of rows and blocks.")] = 5,
+    keep: Annotated[
+        Column, typer.Option(metavar="DIR", help="Keep finished fits; a broken run goes on.")
+    ] = None,
+    jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            help="Processes for fits [default: all cores], else threads [default: 1]; -1 for all "
+            "cores. Same result."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of folds, fits and resampled metrics.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write files only.")] = False,
 ) -> int:
-    """Audit predictions that you already have, from any model in any language.
+    """Audit predictions of any model in any language, or fit models and audit those.
 
     Prints how the model does here and elsewhere and how sure that is, and writes a report.
     Exit code 0: done; 1: the gap lies above --fail-above; 2: bad input.
@@ -150,6 +188,15 @@ def audit_command(
             jobs=jobs,
             seed=seed,
             on_step=on_step,
+            estimator=estimator,
+            feature=feature or (),
+            ignore=ignore or (),
+            without=without or (),
+            merge=_merged(merge),
+            duplicates=_one_of("--duplicates", duplicates, ("report", "block", "ignore")),
+            folds=folds,
+            keep=keep,
+            on_cost=None if quiet else _announcer(),
         )
     write_together({path: render(report, path.suffix) for path in targets})
     if not quiet:
@@ -157,6 +204,40 @@ def audit_command(
         for path in targets:
             typer.echo(f"report: {path}")
     return 1 if fail_above is not None and report.gap.low > fail_above else 0
+
+
+def _announcer() -> Callable[[Cost], None]:
+    """Say what the fits will cost before they start, on standard error."""
+    said: list[Cost] = []
+
+    def announce(cost: Cost) -> None:
+        if not said:
+            typer.echo(f"{cost}", err=True)
+        said.append(cost)
+
+    return announce
+
+
+def _merged(given: list[str] | None) -> dict[str, str] | None:
+    """Read GROUP=FAMILY."""
+    from elsewhere.core.errors import InputError
+
+    found: dict[str, str] = {}
+    for text in given or ():
+        group, equals, family = text.partition("=")
+        if not equals or not group or not family:
+            raise InputError("--merge", f"is {text!r}", "GROUP=FAMILY", "--merge 'Boston 2=Boston'")
+        found[group] = family
+    return found or None
+
+
+def _one_of(option: str, given: str, allowed: tuple[str, ...]) -> Any:
+    """Check a word."""
+    from elsewhere.core.errors import InputError, nearest
+
+    if given not in allowed:
+        raise InputError(option, f"is {given!r}", "a known word", nearest(given, allowed))
+    return given
 
 
 def _delimiter(given: str | None) -> str | None:

@@ -105,9 +105,9 @@ def axis_for(marks: Sequence[Mark], always: Iterable[float] = ()) -> Axis:
     Returns:
         The range.
     """
-    points = _finite([v for m in marks for v in (m.point, m.shrunk)] + list(always))
+    points = finite([v for m in marks for v in (m.point, m.shrunk)] + list(always))
     ends = (v for m in marks for v in (m.low, m.high, m.joint_low, m.joint_high))
-    reach = points + _finite(ends)
+    reach = points + finite(ends)
     low, high = min(reach, default=0.0), max(reach, default=1.0)
     if points:
         room = 1.5 * max(max(points) - min(points), 1e-12) + _typical_half(marks)
@@ -118,14 +118,14 @@ def axis_for(marks: Sequence[Mark], always: Iterable[float] = ()) -> Axis:
     return Axis(low, high)
 
 
-def _finite(values: Iterable[float]) -> list[float]:
+def finite(values: Iterable[float]) -> list[float]:
     """Drop what is not a number."""
     return [v for v in values if math.isfinite(v)]
 
 
 def _typical_half(marks: Sequence[Mark]) -> float:
     """Twice the median width of the groups' intervals: room for most of them."""
-    widths = sorted(_finite(m.high - m.low for m in marks))
+    widths = sorted(finite(m.high - m.low for m in marks))
     return 2 * widths[len(widths) // 2] if widths else 0.0
 
 
@@ -208,7 +208,7 @@ def forest(
         The figure.
     """
     axis = axis_for(marks, [v for v in (reference, *band) if math.isfinite(v)])
-    bars = tuple(_bar(axis, mark, ROW * i + ROW / 2) for i, mark in enumerate(marks))
+    bars = tuple(place(axis, mark, ROW * i + ROW / 2) for i, mark in enumerate(marks))
     shown_band = None
     if all(map(math.isfinite, band)):
         left, right = axis.at(band[0]), axis.at(band[1])
@@ -231,7 +231,7 @@ def forest(
     )
 
 
-def _bar(axis: Axis, mark: Mark, y: float) -> Bar:
+def place(axis: Axis, mark: Mark, y: float) -> Bar:
     """Place one row."""
     line = _stretch(axis, mark.low, mark.high)
     joint = _stretch(axis, mark.joint_low, mark.joint_high)
@@ -242,16 +242,16 @@ def _bar(axis: Axis, mark: Mark, y: float) -> Bar:
         mark.name,
         mark.text,
         y,
-        _position(axis, mark.point),
+        position(axis, mark.point),
         line,
         joint,
-        _position(axis, mark.shrunk),
+        position(axis, mark.shrunk),
         cut_left=min(lows, default=axis.low) < axis.low - edge,
         cut_right=max(highs, default=axis.high) > axis.high + edge,
     )
 
 
-def _position(axis: Axis, value: float) -> float | None:
+def position(axis: Axis, value: float) -> float | None:
     """Position of a value, or None where there is none."""
     return axis.at(value) if math.isfinite(value) else None
 
@@ -420,7 +420,7 @@ def reliability(number: int, title: str, description: str, curve: Sequence[Bin])
     Returns:
         The figure.
     """
-    top = max(_finite(v for b in curve for v in (b.predicted, b.observed, b.high)), default=1.0)
+    top = max(finite(v for b in curve for v in (b.predicted, b.observed, b.high)), default=1.0)
     step = nice_step(max(top, 1e-6) / 5)
     top = min(max(step * math.ceil(top / step - 1e-9), step), max(1.0, top))
 

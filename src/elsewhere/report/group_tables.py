@@ -317,11 +317,13 @@ def comparison_table(context: Context) -> Table:
     found = context.report.comparisons
     shown = found[: context.limits.rows]
     numbers = context.numbers
+    rungs = any(entry.rung for entry in shown)
 
     def row(entry: Comparison) -> tuple[Cell, ...]:
         names = [context.text(name) for name in (entry.first, entry.second)]
         return (
             Cell(" against ".join(names)),
+            *([Cell(context.text(entry.rung) or MISSING)] if rungs else []),
             Cell(context.text(entry.grouping)),
             Cell(numbers.one(entry.estimate), numbers.interval(entry.low, entry.high)),
             Cell(_better(entry, names) if not entry.reason else context.long_text(entry.reason)),
@@ -332,6 +334,7 @@ def comparison_table(context: Context) -> Table:
         "Models compared on the same rows",
         (
             Column("Models", number=False),
+            *([Column("Step", number=False)] if rungs else []),
             Column("Averaged by", number=False),
             Column("How much better the first is"),
             Column("Reading", number=False),

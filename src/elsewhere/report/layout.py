@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elsewhere.core.gap_report import GapReport
-from elsewhere.report.words import Numbers, group_name, isolate, shorten
+from elsewhere.report.words import THIN_SPACE, Numbers, group_name, isolate, plural, shorten
 
 if TYPE_CHECKING:
     from elsewhere.core.gap_report import Grouping, GroupKey, GroupRow, ModelAudit
@@ -106,6 +106,7 @@ class Context:
         numbers: Writer of numbers.
         figures: Numbers of figures.
         tables: Numbers of tables.
+        plain: Whether right-to-left names go without isolates, which terminals would show.
     """
 
     report: GapReport
@@ -113,6 +114,7 @@ class Context:
     numbers: Numbers
     figures: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     tables: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    plain: bool = False
 
     def group(self, key: GroupKey) -> str:
         """Name a group, for a cell of its own."""
@@ -120,23 +122,23 @@ class Context:
 
     def group_in_text(self, key: GroupKey) -> str:
         """Name a group inside a sentence."""
-        return isolate(group_name(key, min(self.limits.name, 60)))
+        return self._isolate(group_name(key, min(self.limits.name, 60)))
 
     def text(self, value: object) -> str:
         """Write a name or a setting inside a sentence."""
-        return isolate(shorten(value, self.limits.name))
+        return self._isolate(shorten(value, self.limits.name))
 
     def long_text(self, value: object) -> str:
         """Write a sentence that came with the report."""
-        return isolate(shorten(value, 6 * self.limits.name))
+        return self._isolate(shorten(value, 6 * self.limits.name))
 
     def grouping(self, grouping: Grouping) -> str:
         """Name a grouping inside a sentence."""
-        return isolate(shorten(grouping.name, min(self.limits.name, 60)))
+        return self._isolate(shorten(grouping.name, min(self.limits.name, 60)))
 
     def model(self, model: ModelAudit) -> str:
         """Name a model inside a sentence."""
-        return isolate(shorten(model.name, min(self.limits.name, 60)))
+        return self._isolate(shorten(model.name, min(self.limits.name, 60)))
 
     def of_model(self, model: ModelAudit) -> str:
         """Name a model at the end of a title, where there are several."""
@@ -145,6 +147,21 @@ class Context:
     def gap(self, row: GroupRow) -> str:
         """Write a group's gap with its own interval."""
         return self.numbers.both(row.gap, row.gap_low, row.gap_high)
+
+    def plural(self, n: int, one: str, many: str = "") -> str:
+        """Write a count with its noun, with this reader's space between thousands."""
+        return plural(n, one, many).replace(THIN_SPACE, self.numbers.thousands)
+
+    def few(self, names: Sequence[str], most: int = 3) -> str:
+        """List some names and count the others."""
+        more = len(names) - most
+        return ", ".join(names[:most]) + (
+            f" and {self.plural(more, 'more', 'more')}" if more > 0 else ""
+        )
+
+    def _isolate(self, text: str) -> str:
+        """Keep right-to-left text from reordering the sentence around it."""
+        return text if self.plain else isolate(text)
 
     @property
     def level(self) -> str:

@@ -14,8 +14,13 @@ from markupsafe import Markup
 
 from elsewhere.core.errors import InputError
 from elsewhere.report import group_figures, group_tables, sentences
+from elsewhere.report.carrying import CarryingPart, carrying_part
+from elsewhere.report.causes import CausesPart, causes_part
 from elsewhere.report.drawing import Forest, Reliability, Series
+from elsewhere.report.forecasting import ForecastPart, forecast_part
+from elsewhere.report.ladder import LadderPart, fitted, ladder_part
 from elsewhere.report.layout import Context, Fact, Limits, Table
+from elsewhere.report.sizes import SizeFigure, size_figure
 from elsewhere.report.words import numbers_for, plural
 
 if TYPE_CHECKING:
@@ -56,6 +61,10 @@ class GroupingPart:
     mixes: Table | None
     parts: Table | None
     pooling: list[str]
+    sizes: SizeFigure | None
+    carrying: CarryingPart | None
+    causes: CausesPart | None
+    forecasts: ForecastPart | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class Page:
     headline: list[Fact]
     verdict: str
     reason: str
+    ladder: LadderPart | None
     intervals: list[Fact]
     interval_figure: Forest | None
     models: list[ModelPart]
@@ -108,8 +118,17 @@ class Page:
     cannot_tell: list[Fact]
     notes: list[str]
     notes_left_out: str
+    fits: str
     settings: Table
     provenance: Table
+
+    @property
+    def has_shifts(self) -> bool:
+        """Whether any part of an audit that fits models is on the page."""
+        groupings = [part for model in self.models for part in model.groupings]
+        return bool(self.ladder) or any(
+            part.sizes or part.carrying or part.causes or part.forecasts for part in groupings
+        )
 
 
 def to_html(report: GapReport) -> str:
@@ -129,11 +148,13 @@ def to_html(report: GapReport) -> str:
     if not report.models or not all(model.groupings for model in report.models):
         raise InputError("report", "has a model without groupings", "at least one grouping a model")
     template = _environment().get_template("page.html")
-    style, script = _asset("page.css"), _asset("page.js")
+    script = _asset("page.js")
     page = ""
     for limits in LADDER:
+        composed = compose(report, limits)
+        style = _asset("page.css") + (_asset("shifts.css") if composed.has_shifts else "")
         page = template.render(
-            page=compose(report, limits),
+            page=composed,
             style=Markup(style),  # noqa: S704 (a file of this package)
             script=Markup(script),  # noqa: S704 (a file of this package)
             style_hash=_hash(style),
@@ -179,6 +200,7 @@ def compose(report: GapReport, limits: Limits) -> Page:
         The page's content, in the order in which it is numbered.
     """
     context = Context(report, limits, numbers_for(report))
+    ladder = ladder_part(context)
     figure = group_figures.interval_figure(context)
     shown = report.models[: limits.sections]
     each = max(1, limits.sections // len(shown))
@@ -191,6 +213,7 @@ def compose(report: GapReport, limits: Limits) -> Page:
         headline=sentences.headline(context),
         verdict=context.long_text(report.verdict()),
         reason=context.long_text(report.gap.reason),
+        ladder=ladder,
         intervals=sentences.intervals(context),
         interval_figure=figure,
         models=models,
@@ -201,6 +224,7 @@ def compose(report: GapReport, limits: Limits) -> Page:
         cannot_tell=sentences.cannot_tell(context),
         notes=[context.long_text(note) for note in report.notes[: limits.rows]],
         notes_left_out=_left_out(min(len(report.notes), limits.rows), len(report.notes), "note"),
+        fits=sentences.fits(context),
         settings=group_tables.settings_table(context, "Settings", report.settings),
         provenance=group_tables.settings_table(context, "Provenance", report.provenance),
     )
@@ -264,19 +288,26 @@ def _grouping(context: Context, model: ModelAudit, grouping: Grouping, anchor: s
     method = f"How: {context.long_text(gap.method)}."
     if gap.reason:
         method += f" {context.long_text(gap.reason[:1].upper() + gap.reason[1:])}."
+    # Keyword by keyword in the order of the page, because figures and tables count themselves.
     return GroupingPart(
-        anchor,
-        context.grouping(grouping),
-        sentences.answer(context, gap),
-        sentences.facts(context, grouping),
-        method,
-        group_figures.group_figure(context, model, grouping),
-        group_figures.time_figure(context, model, grouping),
-        group_tables.grouping_table(context, model, grouping),
-        group_tables.pairs_table(context, grouping) if grouping.pairs else None,
-        group_tables.mixes_table(context, grouping) if grouping.mixes else None,
-        group_tables.parts_table(context, grouping) if grouping.parts else None,
-        sentences.pooling(context, grouping, first=anchor == FIRST) if grouping.parts else [],
+        anchor=anchor,
+        name=context.grouping(grouping),
+        answer=sentences.answer(context, gap),
+        facts=sentences.facts(context, grouping),
+        method=method,
+        figure=group_figures.group_figure(context, model, grouping),
+        time=group_figures.time_figure(context, model, grouping),
+        sizes=size_figure(context, model, grouping) if fitted(context.report) else None,
+        table=group_tables.grouping_table(context, model, grouping),
+        pairs=group_tables.pairs_table(context, grouping) if grouping.pairs else None,
+        mixes=group_tables.mixes_table(context, grouping) if grouping.mixes else None,
+        parts=group_tables.parts_table(context, grouping) if grouping.parts else None,
+        pooling=(
+            sentences.pooling(context, grouping, first=anchor == FIRST) if grouping.parts else []
+        ),
+        carrying=carrying_part(context, model, grouping, f"{anchor}-carrying"),
+        causes=causes_part(context, model, grouping, f"{anchor}-causes"),
+        forecasts=forecast_part(context, model, grouping, f"{anchor}-forecasts"),
     )
 
 

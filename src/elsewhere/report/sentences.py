@@ -371,12 +371,7 @@ def cannot_tell(context: Context) -> list[Fact]:
         A short term and one or two sentences each.
     """
     return [
-        Fact(
-            "Why",
-            "A gap says that the model does worse, not what makes it so. Groups can differ "
-            "in difficulty, in their mix of classes, in how things are measured and in how they "
-            "are labelled.",
-        ),
+        _why(context),
         _other_groups(context),
         _training(context),
         Fact(
@@ -386,6 +381,24 @@ def cannot_tell(context: Context) -> list[Fact]:
         ),
         _no_gap(context),
     ]
+
+
+def _why(context: Context) -> Fact:
+    """Say what is known of causes."""
+    models = context.report.models
+    if any(grouping.decompositions for model in models for grouping in model.groupings):
+        text = (
+            "The parts of a loss say what changed, the features or the target given them, not who "
+            "or what changed it, and only for features that the table holds. A column that is "
+            "missing looks like a shift of y given x."
+        )
+    else:
+        text = (
+            "A gap says that the model does worse, not what makes it so. Groups can differ "
+            "in difficulty, in their mix of classes, in how things are measured and in how they "
+            "are labelled."
+        )
+    return Fact("Why", text)
 
 
 def _other_groups(context: Context) -> Fact:
@@ -403,7 +416,13 @@ def _other_groups(context: Context) -> Fact:
 
 def _training(context: Context) -> Fact:
     """Say what is known of the rows that the model learnt from."""
-    if two_sided(context.report.headline):
+    if context.report.fits is not None:
+        text = (
+            "The models were fitted for this report, so what each of them saw is known. That holds "
+            "for rows, groups and blocks; a column that gives the target away is not noticed, "
+            "unless it stops doing so elsewhere."
+        )
+    elif two_sided(context.report.headline):
         text = (
             "The table says which rows are here and which are elsewhere, and this report takes "
             "its word. Elsewhere rows that were seen in training make the gap look smaller."
@@ -430,3 +449,24 @@ def _no_gap(context: Context) -> Fact:
     else:
         text += " To say “no gap”, state first what size would not matter (negligible)."
     return Fact("That there is no gap", text)
+
+
+def fits(context: Context) -> str:
+    """Say what was fitted, or nothing where nothing was.
+
+    Args:
+        context: The page.
+
+    Returns:
+        Estimator, features, number of fits and rows of each training set.
+    """
+    found = context.report.fits
+    if found is None:
+        return ""
+    features = context.few([context.text(name) for name in found.features], 12)
+    rows = [f"{context.text(design)} {plural(n, 'row')}" for design, n in found.rows.items()]
+    text = (
+        f"Fitted: {context.text(found.estimator)}, {plural(found.n, 'fit')}, on "
+        f"{plural(len(found.features), 'feature')}{f' ({features})' if features else ''}."
+    )
+    return f"{text} Training sets: {'; '.join(rows[: context.limits.rows])}." if rows else text

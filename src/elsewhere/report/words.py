@@ -6,8 +6,12 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from elsewhere.core.gap_report import GapReport, GroupKey, key_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -149,10 +153,28 @@ def numbers_for(report: GapReport, *, plain: bool = False) -> Numbers:
         A writer of numbers.
     """
     gaps = [grouping.gap for model in report.models for grouping in model.groupings]
-    sizes = [abs(v) for g in gaps for v in (g.here, g.elsewhere) if math.isfinite(v)]
-    widths = [g.high - g.low for g in gaps if math.isfinite(g.high - g.low) and g.high > g.low]
+    return numbers_of(
+        [v for g in gaps for v in (g.here, g.elsewhere)],
+        [g.high - g.low for g in gaps],
+        plain=plain,
+    )
+
+
+def numbers_of(values: Iterable[float], widths: Iterable[float], *, plain: bool = False) -> Numbers:
+    """Choose decimals: two digits of the widest interval, three below 10.
+
+    Args:
+        values: Numbers of the size to write.
+        widths: Widths of their intervals; what is not a positive number is passed over.
+        plain: Whether to write ASCII signs only.
+
+    Returns:
+        A writer of numbers.
+    """
+    sizes = [abs(v) for v in values if math.isfinite(v)]
+    known = [w for w in widths if math.isfinite(w) and w > 0]
     least = 3 if max(sizes, default=1.0) < 10 else 0
-    wanted = math.ceil(-math.log10(max(widths))) + 1 if widths else least
+    wanted = math.ceil(-math.log10(max(known))) + 1 if known else least
     decimals = min(max(least, wanted), 9)
     return Numbers(decimals, "-", ",") if plain else Numbers(decimals)
 

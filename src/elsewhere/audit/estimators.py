@@ -1,0 +1,397 @@
+"""What is fitted: two built-in estimators, or the user's own by `module:object`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import numpy as np
+
+from elsewhere.core.arrays import Floats
+from elsewhere.core.errors import InputError, nearest
+from elsewhere.core.seeding import generator
+from elsewhere.core.untyped import untyped
+
+if TYPE_CHECKING:
+    from elsewhere.core.arrays import Integers, Objects
+
+Kind: TypeAlias = Literal["classification", "regression"]
+How: TypeAlias = Literal["predict_proba", "decision_function", "predict"]
+
+BUILT_IN = ("boosting", "linear")
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How to make, fit and ask a model.
+
+    Args:
+        name: Name in reports.
+        kind: Classes or numbers.
+        template: An estimator that is never fitted itself; fits use copies of it. A function of
+            (number of columns, positions of categorical columns) for the built-in ones.
+        takes: Whether it gets the matrix of numbers or a DataFrame with the columns as read.
+        how: Which method gives its predictions.
+        n_classes: Number of classes; 0 for numbers.
+    """
+
+    name: str
+    kind: Kind
+    template: Any
+    takes: Literal["matrix", "frame"]
+    how: How
+    n_classes: int = 0
+
+    def make(self, seed: int, n_columns: int, categorical: tuple[int, ...]) -> Any:
+        """Make an unfitted estimator.
+
+        Args:
+            seed: Seed for every `random_state` that it has.
+            n_columns: Number of columns.
+            categorical: Positions of the categorical ones.
+
+        Returns:
+            A fresh estimator.
+        """
+        if self.takes == "matrix":
+            estimator = self.template(n_columns, categorical)
+        else:
+            estimator = _copy(self.template)
+        seeds = generator(seed, "random states")
+        if hasattr(estimator, "get_params"):
+            names = sorted(
+                name
+                for name in estimator.get_params(deep=True)
+                if name == "random_state" or name.endswith("__random_state")
+            )
+            if names:
+                estimator.set_params(**{name: int(seeds.integers(2**31 - 1)) for name in names})
+        return estimator
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one fit gave.
+
+    Args:
+        prediction: Predictions for the asked rows, shape (rows,) or (rows, classes).
+        fit_seconds: Time of the fit.
+        predict_seconds: Time of the predictions.
+        warned: Warnings, as category and first line.
+    """
+
+    prediction: Floats
+    fit_seconds: float
+    predict_seconds: float
+    warned: tuple[str, ...]
+
+
+def find_estimator(given: Any, kind: Kind, n_classes: int) -> Recipe:
+    """Find what shall be fitted.
+
+    Args:
+        given: "boosting", "linear", "module:object", or an object with `fit` and `predict`.
+        kind: Classes or numbers.
+        n_classes: Number of classes; 0 for numbers.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InputError: No such estimator, or an object that cannot be fitted.
+    """
+    if isinstance(given, str) and given in BUILT_IN:
+        make = {"boosting": boosting, "linear": linear}[given]
+        how: How = "predict" if kind == "regression" else "predict_proba"
+        return Recipe(given, kind, _BuiltIn(make, kind), "matrix", how, n_classes)
+    found, name = load_object(given) if isinstance(given, str) else (given, type(given).__name__)
+    if isinstance(found, type) or (not hasattr(found, "fit") and callable(found)):
+        found = _called(found, name)
+    for method in ("fit", "predict"):
+        if not callable(getattr(found, method, None)):
+            raise InputError(
+                "--estimator",
+                f"{name} has no method {method!r}",
+                "an estimator with fit(X, y) and predict(X), as scikit-learn's have",
+            )
+    base = untyped("sklearn.base")
+    other = base.is_regressor(found) if kind == "classification" else base.is_classifier(found)
+    if other:
+        raise InputError(
+            "--estimator",
+            f"{name} is for {'numbers' if kind == 'classification' else 'classes'}, and the target "
+            f"is taken as {'classes' if kind == 'classification' else 'numbers'}",
+            "an estimator for the target",
+        )
+    return Recipe(name, kind, found, "frame", _method_of(found, kind), n_classes)
+
+
+def load_object(spec: str) -> tuple[Any, str]:
+    """Import the user's object; this runs the code of its module.
+
+    Args:
+        spec: "module:object"; the module is looked for in the working directory too.
+
+    Returns:
+        The object and its name.
+
+    Raises:
+        InputError: Another form, or nothing there.
+    """
+    module_name, colon, attribute = spec.partition(":")
+    if not colon or not module_name or not attribute:
+        raise InputError(
+            "--estimator",
+            f"is {spec!r}",
+            "boosting, linear, or module:object",
+            nearest(spec, BUILT_IN),
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "--estimator",
+            f"names module {module_name!r}, which cannot be imported ({error})",
+            "a module on the path or in the working directory",
+            "run from the folder that holds it",
+        ) from None
+    except Exception as error:
+        raise InputError(
+            "--estimator",
+            f"module {module_name!r} raises {_told(error)} when imported",
+            "a module that can be imported",
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            names = [n for n in dir(found) if not n.startswith("_")]
+            raise InputError(
+                "--estimator",
+                f"{module_name!r} has no {part!r}",
+                "an object of the module",
+                nearest(part, names),
+            )
+        found = getattr(found, part)
+    return found, attribute
+
+
+def _called(make: Callable[[], Any], name: str) -> Any:
+    """Call a class or a function without arguments."""
+    try:
+        return make()
+    except Exception as error:
+        raise InputError(
+            "--estimator",
+            f"{name}() raises {_told(error)}",
+            "an estimator, or a class or function that makes one without arguments",
+        ) from error
+
+
+def _method_of(estimator: Any, kind: Kind) -> How:
+    """Choose the method that gives the richest predictions."""
+    if kind == "classification":
+        for method in ("predict_proba", "decision_function"):
+            if callable(getattr(estimator, method, None)):
+                return cast("How", method)
+    return "predict"
+
+
+def _copy(estimator: Any) -> Any:
+    """Copy an unfitted estimator, with scikit-learn's clone where it can."""
+    if hasattr(estimator, "get_params"):
+        return untyped("sklearn.base").clone(estimator)
+    return deepcopy(estimator)
+
+
+def _told(error: BaseException) -> str:
+    """Name an error with the first line of its message."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+# --- the built-in estimators ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _BuiltIn:
+    """A built-in estimator for one kind of target; a plain object, so that workers can take it."""
+
+    make: Callable[[Kind, int, tuple[int, ...]], Any]
+    kind: Kind
+
+    def __call__(self, n_columns: int, categorical: tuple[int, ...]) -> Any:
+        return self.make(self.kind, n_columns, categorical)
+
+
+def boosting(kind: Kind, n_columns: int, categorical: tuple[int, ...]) -> Any:
+    """Make scikit-learn's histogram gradient boosting: 40 trees of 31 leaves, learning rate .3.
+
+    Args:
+        kind: Classes or numbers.
+        n_columns: Number of columns.
+        categorical: Positions of columns with codes.
+
+    Returns:
+        The estimator; it takes missing values.
+    """
+    ensemble = untyped("sklearn.ensemble")
+    made = {
+        "classification": ensemble.HistGradientBoostingClassifier,
+        "regression": ensemble.HistGradientBoostingRegressor,
+    }[kind]
+    mask = np.isin(np.arange(n_columns), categorical)
+    return made(
+        max_iter=40,
+        learning_rate=0.3,
+        max_leaf_nodes=31,
+        early_stopping=False,
+        categorical_features=mask if mask.any() else None,
+        random_state=0,
+    )
+
+
+def linear(kind: Kind, n_columns: int, categorical: tuple[int, ...]) -> Any:
+    """Make logistic or ridge regression on standardised numbers and one-hot codes.
+
+    Args:
+        kind: Classes or numbers.
+        n_columns: Number of columns.
+        categorical: Positions of columns with codes; values in fewer than 10 rows share a column.
+
+    Returns:
+        A pipeline; missing numbers take the median of the training rows.
+    """
+    compose, impute, models, pipeline, prepare = (
+        untyped(f"sklearn.{name}")
+        for name in ("compose", "impute", "linear_model", "pipeline", "preprocessing")
+    )
+    numeric = [i for i in range(n_columns) if i not in categorical]
+    numbers = pipeline.make_pipeline(
+        impute.SimpleImputer(strategy="median", keep_empty_features=True), prepare.StandardScaler()
+    )
+    texts = prepare.OneHotEncoder(
+        min_frequency=10, handle_unknown="infrequent_if_exist", sparse_output=False
+    )
+    columns = compose.ColumnTransformer(
+        [("numbers", numbers, numeric), ("texts", texts, list(categorical))]
+    )
+    model = (
+        models.LogisticRegression(solver="newton-cholesky", max_iter=200)
+        if kind == "classification"
+        else models.Ridge(alpha=1.0)
+    )
+    return pipeline.Pipeline([("columns", columns), ("model", model)])
+
+
+# --- one fit -----------------------------------------------------------------------------------
+
+
+def fit_and_predict(
+    recipe: Recipe,
+    table: Any,
+    y: Objects,
+    train: Integers,
+    test: Integers,
+    *,
+    categorical: tuple[int, ...] = (),
+    seed: int,
+    what: str,
+) -> Outcome:
+    """Fit one model on some rows and predict others, with one thread.
+
+    Rows are copied out of the table first, so an estimator that writes to its input changes
+    nothing but its own copy.
+
+    Args:
+        recipe: What to fit.
+        table: The matrix or the DataFrame of all rows.
+        y: Class codes or numbers of all rows.
+        train: Rows to fit on.
+        test: Rows to predict.
+        categorical: Positions of the columns with codes, for the built-in estimators.
+        seed: Seed of the estimator.
+        what: Name of the fit in messages.
+
+    Returns:
+        The predictions.
+
+    Raises:
+        InputError: The estimator raises, or gives predictions of a wrong shape or NaN.
+    """
+    pick: Callable[[Integers], Any] = (
+        (lambda rows: table[rows]) if recipe.takes == "matrix" else (lambda rows: table.iloc[rows])
+    )
+    limits = untyped("threadpoolctl").threadpool_limits
+    with warnings.catch_warnings(record=True) as caught, limits(1):
+        warnings.simplefilter("always")
+        started = time.perf_counter()
+        try:
+            model = recipe.make(seed, table.shape[1], categorical)
+            model.fit(pick(train), y[train])
+            fitted = time.perf_counter()
+            raw: Any = getattr(model, recipe.how)(pick(test))
+        except (KeyboardInterrupt, MemoryError, InputError):
+            raise
+        except Exception as error:
+            raise InputError(
+                "--estimator",
+                f"{recipe.name} raised {_told(error)} ({what}, {len(train)} training rows)",
+                "an estimator that fits and predicts the table's columns"
+                if recipe.takes == "matrix"
+                else "an estimator that takes a DataFrame with the columns as they are",
+                ""
+                if recipe.takes == "matrix"
+                else "--feature to choose columns, or a pipeline that codes text",
+            ) from error
+        done = time.perf_counter()
+    prediction = _checked(recipe, raw, len(test), getattr(model, "classes_", None), what)
+    warned = sorted({f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in caught})
+    return Outcome(prediction, fitted - started, done - fitted, tuple(warned))
+
+
+def _checked(recipe: Recipe, raw: Any, n: int, classes: Any, what: str) -> Floats:
+    """Bring predictions into one form: probabilities by class code, one score, or numbers."""
+    try:
+        found = np.asarray(raw, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise _odd(recipe, "are no numbers", what) from None
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    columns = recipe.n_classes if recipe.how == "predict_proba" else 0
+    if found.shape[:1] != (n,) or found.ndim > 2 or (recipe.how == "predict" and found.ndim != 1):
+        raise _odd(recipe, f"have shape {found.shape} for {n} rows", what)
+    if not np.isfinite(found).all():
+        raise _odd(recipe, f"hold {int((~np.isfinite(found)).sum())} NaN or infinite values", what)
+    if recipe.how == "predict":
+        return found
+    if found.ndim == 2 and columns:
+        given: Any = range(found.shape[1]) if classes is None else classes
+        place: Integers = np.asarray(given, dtype=np.int64)
+        if len(place) != found.shape[1] or int(place.max()) >= columns:
+            raise _odd(recipe, f"have {found.shape[1]} columns for {columns} classes", what)
+        whole = np.zeros((n, columns))
+        whole[:, place] = found
+        found = whole
+        return found[:, 1] if columns == 2 else found
+    if found.ndim == 1 and recipe.n_classes == 2:
+        return found
+    raise _odd(recipe, f"have shape {found.shape} for {recipe.n_classes} classes", what)
+
+
+def _odd(recipe: Recipe, problem: str, what: str) -> InputError:
+    """Refuse predictions."""
+    return InputError(
+        "--estimator",
+        f"{recipe.name}: its {recipe.how} values {problem} ({what})",
+        "one finite prediction a row, or one column a class",
+        "check the estimator on a few rows of the table",
+    )

@@ -1,0 +1,513 @@
+"""The audit of an estimator: fit under each shift, then audit the predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from elsewhere.audit.change import change_since, pairing_of
+from elsewhere.audit.designs import Plan, make_plan
+from elsewhere.audit.estimators import Recipe, find_estimator
+from elsewhere.audit.explain import explain, transfer
+from elsewhere.audit.fitting import SMALL as SMALL_WORK
+from elsewhere.audit.fitting import Cost, Fitted, Step, Variant, all_tasks, cores, estimate, run
+from elsewhere.audit.ground import Ground, prepare
+from elsewhere.audit.predictions import (
+    calibrations,
+    one_grouping,
+    provenance,
+    settings,
+    with_pair,
+)
+from elsewhere.audit.question import GroupColumns, Model, Options, Question, names_of
+from elsewhere.core.arrays import Booleans, Coded, Floats, Integers, Objects, missing
+from elsewhere.core.errors import InputError
+from elsewhere.core.gap_report import Comparison, GapReport, Grouping, ModelAudit
+from elsewhere.core.gaps import Gap, gap_of, join
+from elsewhere.core.intervals import simultaneous
+from elsewhere.core.metrics import get_metric
+from elsewhere.core.scores import Scored
+from elsewhere.core.shifts import Fits, Rung
+
+if TYPE_CHECKING:
+    from elsewhere.core.metrics import Metric
+
+
+Predictions: TypeAlias = Callable[[int], tuple[Floats, Floats]]
+"""Predictions of a set of features: of random rows, and of a step of the ladder."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How an audit fits, beside the roles of the columns.
+
+    Args:
+        level: Confidence level.
+        negligible: Size below which a gap does not matter.
+        pair: Two groups of the first grouping to compare.
+        baseline: An earlier report.
+        jobs: Processes; all cores when absent.
+        keep: Folder for finished fits.
+        on_step: Called as work advances.
+        on_cost: Called before the fits with what they will cost, and after them with what they
+            did cost.
+    """
+
+    level: float
+    negligible: float
+    pair: tuple[str, str] | None
+    baseline: GapReport | None
+    jobs: int | None
+    keep: str | Path | None
+    on_step: Step
+    on_cost: Callable[[Cost], None] | None
+
+
+def audit_estimator(
+    table: Any, options: Options, how: FitOptions, name: str | None = None
+) -> GapReport:
+    """Fit an estimator under every shift that the columns allow and report the gaps.
+
+    Args:
+        table: A path or a data frame.
+        options: The roles of its columns.
+        how: How to fit and report.
+        name: Name of the table.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: Anything that does not fit.
+    """
+    ground = prepare(table, options, name)
+    recipe = find_estimator(options.estimator, ground.kind, len(ground.classes))
+    ground = _fitting_metric(ground, recipe, options)
+    variants = _variants(ground, recipe, options)
+    plan = make_plan(ground, folds=options.folds, merge=options.merge, seed=options.seed)
+    jobs = cores(how.jobs)
+    how.on_step(0, 0, "a trial fit")
+    cost = estimate(ground, plan, recipe, variants, jobs, options.seed)
+    if how.on_cost is not None:
+        how.on_cost(cost)
+    fitted = run(
+        ground,
+        plan,
+        recipe,
+        variants,
+        jobs=jobs,
+        seed=options.seed,
+        small=cost.seconds < SMALL_WORK,
+        keep=None if how.keep is None else Path(how.keep),
+        on_step=how.on_step,
+    )
+    if how.on_cost is not None:
+        how.on_cost(replace(cost, seconds=sum(each.seconds for each in fitted)))
+    return _Assembly(ground, plan, recipe, fitted, options, how).report()
+
+
+def _variants(ground: Ground, recipe: Recipe, options: Options) -> tuple[Variant, ...]:
+    """List the sets of features: all, and those without the columns that were named."""
+    found = [Variant(recipe.name, ground.features)]
+    without = names_of(options.without)
+    if without:
+        kept = tuple(name for name in ground.features.names if name not in without)
+        found.append(
+            Variant(f"{recipe.name} without {', '.join(without)}", ground.features.select(kept))
+        )
+    return tuple(found)
+
+
+def _fitting_metric(ground: Ground, recipe: Recipe, options: Options) -> Ground:
+    """Check that the estimator's predictions serve the metric."""
+    metric = ground.question.metric
+    if ground.kind == "regression":
+        if metric.needs in ("score", "probability", "label"):
+            raise InputError(
+                "--metric",
+                f"is {metric.name}, which judges classes",
+                "a metric of numbers, such as mean_absolute_error",
+            )
+        return ground
+    if metric.needs == "value":
+        raise InputError(
+            "--metric",
+            f"is {metric.name}, which judges numbers, and the target has classes",
+            "a metric of classes, such as roc_auc or accuracy",
+        )
+    allowed = {
+        "predict_proba": ("score", "probability", "label", "anything"),
+        "decision_function": ("score",),
+        "predict": ("label", "anything"),
+    }[recipe.how]
+    if metric.needs in allowed:
+        return ground
+    if options.metric is None:  # the usual metric, for what the estimator can do
+        return replace(ground, question=replace(ground.question, metric=get_metric("accuracy")))
+    raise InputError(
+        "--estimator",
+        f"{recipe.name} has no predict_proba, which metric {metric.name} needs",
+        "an estimator with predict_proba",
+        "--metric accuracy",
+    )
+
+
+class _Assembly:
+    """Puts the fits' predictions together and audits them."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        plan: Plan,
+        recipe: Recipe,
+        fitted: tuple[Fitted, ...],
+        options: Options,
+        how: FitOptions,
+    ) -> None:
+        self.ground, self.plan, self.recipe = ground, plan, recipe
+        self.fitted, self.options, self.how = fitted, options, how
+
+    @property
+    def metric(self) -> Metric:
+        """The metric."""
+        return self.ground.question.metric
+
+    def report(self) -> GapReport:
+        """Audit every shift and put the report together."""
+        ground, plan, level = self.ground, self.plan, self.how.level
+        questions = [self._question(q) for q in range(len(plan.unseen))]
+        total = len(self.fitted) * (len(questions) + 2)
+        step, done = self.how.on_step, 0
+        models: list[ModelAudit] = []
+        for v, each in enumerate(self.fitted):
+            groupings: list[Grouping] = []
+            for q, question in enumerate(questions):
+                step(done := done + 1, total, f"{each.variant.name} by {_name(ground, q)}")
+                found = one_grouping(question, question.models[v], question.groups[0], level)
+                groupings.append(self._explained(found, v, q))
+            if plan.later is not None:
+                later = self._later_question()
+                step(done := done + 1, total, f"{each.variant.name} over time")
+                groupings.append(one_grouping(later, later.models[v], later.groups[0], level))
+            first = questions[0]
+            curves, reason = calibrations(first, first.models[v], level)
+            models.append(
+                ModelAudit(
+                    each.variant.name,
+                    tuple(groupings),
+                    (),
+                    curves,
+                    reason,
+                    self._ladder(v),
+                )
+            )
+        audits = tuple(models)
+        if self.how.pair is not None:
+            audits = with_pair(questions[0], audits, self.how.pair, level)
+        report = GapReport(
+            ground.question.name,
+            self.metric.name,
+            self.metric.greater_is_better,
+            level,
+            self.how.negligible,
+            ground.n,
+            audits,
+            self._comparisons(),
+            None,
+            pairing_of(questions[0], audits[0].groupings[0], level),
+            self._notes(),
+            settings(self.options),
+            provenance(ground.question),
+            self._fits(),
+        )
+        if self.how.baseline is not None:
+            report = replace(report, change=change_since(self.how.baseline, report, questions[0]))
+        return report
+
+    # --- predictions ---------------------------------------------------------------------------
+
+    def _gathered(self, v: int, fits: tuple[int, ...], rows: Booleans | None = None) -> Floats:
+        """Lay the predictions of several fits over the table; NaN where none predicts."""
+        of = self.fitted[v].of
+        shape = (self.ground.n, *of(fits[0]).shape[1:])
+        found = np.full(shape, np.nan)
+        for f in fits:
+            test = self.plan.fits[f].test
+            if rows is None:
+                found[test] = of(f)
+            else:
+                kept = rows[test]
+                found[test[kept]] = of(f)[kept]
+        return found
+
+    def unseen(self, v: int, q: int) -> Floats:
+        """Predictions for each row by models that never saw its group."""
+        group = self.ground.groupings[q].coded.codes
+        found = self._gathered(v, (0,), np.zeros(self.ground.n, dtype=bool))
+        for family in self.plan.unseen[q]:
+            rows = np.isin(group, family.groups)
+            part = self._gathered(v, family.fits, rows)
+            found[rows] = part[rows]
+        return found
+
+    def seen(self, v: int, q: int, fits: dict[int, tuple[int, ...]]) -> Floats:
+        """Predictions for each row by models that were trained on as many rows, its group's too."""
+        group = self.ground.groupings[q].coded.codes
+        whole = {
+            size: self._gathered(v, fits[size]) for size in {f.size for f in self.plan.unseen[q]}
+        }
+        found = np.full_like(next(iter(whole.values())), np.nan)
+        for family in self.plan.unseen[q]:
+            rows = np.isin(group, family.groups)
+            found[rows] = whole[family.size][rows]
+        return found
+
+    def _as_asked(self, prediction: Floats) -> Objects:
+        """Turn probabilities into what the metric takes."""
+        if self.ground.kind == "regression" or self.metric.needs != "label":
+            return prediction
+        return np.array(self.ground.classes, dtype=object)[self.labels(prediction)]
+
+    def labels(self, prediction: Floats) -> Integers:
+        """Class codes that predictions stand for."""
+        if self.recipe.how == "predict":
+            return prediction.astype(np.int64)
+        if prediction.ndim == 2:
+            return prediction.argmax(axis=1).astype(np.int64)
+        at = 0.5 if self.recipe.how == "predict_proba" else 0.0
+        threshold = self.options.threshold
+        return (prediction >= (at if threshold is None else threshold)).astype(np.int64)
+
+    # --- questions -----------------------------------------------------------------------------
+
+    def _question(self, q: int) -> Question:
+        """Ask of one grouping: the same rows, unseen block against unseen group."""
+        return self._two_sides(
+            self.ground.groupings[q],
+            [self.seen(v, q, self.plan.block) for v in range(len(self.fitted))],
+            [self.unseen(v, q) for v in range(len(self.fitted))],
+        )
+
+    def _later_question(self) -> Question:
+        """Ask of time: the same rows, unseen block against models of earlier rows."""
+        later, time = self.plan.later, self.ground.time
+        if later is None or time is None:
+            raise InputError("--time", "leaves no later rows", "at least two periods")
+        every = range(len(self.fitted))
+        return self._two_sides(
+            time,
+            [self._gathered(v, self.plan.block[later.size]) for v in every],
+            [self._gathered(v, later.fits) for v in every],
+        )
+
+    def _two_sides(
+        self, columns: GroupColumns, here: list[Floats], elsewhere: list[Floats]
+    ) -> Question:
+        """Put the rows that have both predictions under each other."""
+        question = self.ground.question
+        rows = _known(here[0]) & _known(elsewhere[0])
+        picked = np.flatnonzero(rows)
+        twice = np.concatenate([picked, picked])
+        present = np.unique(columns.coded.codes[picked])
+        place = np.searchsorted(present, columns.coded.codes[twice])
+        coded = Coded(place, tuple(columns.coded.keys[g] for g in present))
+        classes = self.ground.classes if here[0].ndim == 2 else None
+        models = tuple(
+            Model(
+                each.variant.name,
+                np.concatenate(
+                    [self._as_asked(here[v][picked]), self._as_asked(elsewhere[v][picked])]
+                ),
+                classes if self.metric.needs != "label" else None,
+            )
+            for v, each in enumerate(self.fitted)
+        )
+        two = question.at(twice)
+        return replace(
+            two,
+            models=models,
+            groups=(GroupColumns(columns.columns, coded, columns.ordered),),
+            side=np.repeat(np.arange(2), len(picked)),
+            row=twice,
+            kind="prediction" if self.metric.needs == "label" else two.kind,
+        )
+
+    # --- the ladder ----------------------------------------------------------------------------
+
+    def _rungs(self) -> list[tuple[str, int, Predictions]]:
+        """List the steps: name, training rows, and (random, step) predictions of a variant."""
+        plan, ground = self.plan, self.ground
+        size = min(family.size for family in plan.unseen[0])
+
+        def random(v: int) -> Floats:
+            return self.seen(v, 0, plan.random)
+
+        found: list[tuple[str, int, Predictions]] = [
+            ("random rows", size, lambda v: (random(v), random(v)))
+        ]
+        if ground.block is not None:
+            name = f"unseen {self.options.block or 'block'}"
+            found.append((name, size, lambda v: (random(v), self.seen(v, 0, plan.block))))
+        name = f"unseen {_name(ground, 0)}"
+        found.append((name, size, lambda v: (random(v), self.unseen(v, 0))))
+        if (later := plan.later) is not None:
+            base = plan.random[later.size]
+            found.append(
+                (
+                    "later",
+                    later.size,
+                    lambda v: (self._gathered(v, base), self._gathered(v, later.fits)),
+                )
+            )
+        return found
+
+    def _ladder(self, v: int) -> tuple[Rung, ...]:
+        """Compare every step with random rows, within the groups of the first grouping."""
+        found: list[Rung] = []
+        for i, (name, size, predictions) in enumerate(self._rungs()):
+            gap = self._paired(*predictions(v))
+            if i == 0:  # against itself
+                gap = replace(gap, low=0.0, high=0.0, next_low=0.0, next_high=0.0)
+            found.append(Rung(name, gap, size, lowest=i == 0))
+        return tuple(found)
+
+    def _paired(self, here: Floats, elsewhere: Floats, level: float | None = None) -> Gap:
+        """Take the gap of two predictions of the same rows, within the first grouping."""
+        question, rows = self.ground.question, np.flatnonzero(_known(here) & _known(elsewhere))
+        classes = self.ground.classes if here.ndim == 2 and self.metric.needs != "label" else None
+        part = question.at(rows)
+
+        def scored(prediction: Floats) -> Scored:
+            return Scored(
+                self._as_asked(prediction[rows]),
+                y=part.y,
+                group=_keys(part.groups[0].coded),
+                block=part.block,
+                weight=part.weight,
+                row=rows,
+                classes=classes,
+            )
+
+        sides = join(scored(here), scored(elsewhere), self.metric)
+        return gap_of(sides, sides.sampling(), average="within", level=level or self.how.level)
+
+    def _comparisons(self) -> tuple[Comparison, ...]:
+        """Compare every two variants on every step of the ladder."""
+        if len(self.fitted) < 2:
+            return ()
+        rungs = self._rungs()
+        each = simultaneous(self.how.level, len(rungs))
+        first, second = (fitted.variant.name for fitted in self.fitted[:2])
+        found: list[Comparison] = []
+        for name, _, predictions in rungs:
+            gap = self._paired(predictions(0)[1], predictions(1)[1], each)
+            found.append(
+                Comparison(
+                    first,
+                    second,
+                    _name(self.ground, 0),
+                    gap.estimate,
+                    gap.low,
+                    gap.high,
+                    gap.reason if np.isnan(gap.estimate) else "",
+                    name,
+                )
+            )
+        return tuple(found)
+
+    # --- explanations --------------------------------------------------------------------------
+
+    def _explained(self, found: Grouping, v: int, q: int) -> Grouping:
+        """Add who carries to whom, why, and forecasts, for the first set of features."""
+        if v > 0:
+            return found
+        level = self.how.level
+        fitted = self.fitted[v]
+        why, forecasts = explain(
+            self.ground,
+            self.plan,
+            self.recipe,
+            fitted,
+            q,
+            self.labels,
+            level=level,
+            seed=self.options.seed,
+            jobs=cores(self.how.jobs),
+        )
+        return replace(
+            found,
+            transfer=transfer(self.ground, self.plan, fitted, q, self._as_asked, level=level),
+            decompositions=why,
+            forecasts=forecasts,
+        )
+
+    # --- words ---------------------------------------------------------------------------------
+
+    def _fits(self) -> Fits:
+        """Say what was fitted."""
+        plan = self.plan
+        rows = {"random rows": max(plan.random), "unseen block": max(plan.block)}
+        if self.ground.block is None:
+            del rows["unseen block"]
+        for q, families in enumerate(plan.unseen):
+            for family in families:
+                key = f"unseen {_name(self.ground, q)}"
+                rows[key] = min(rows.get(key, family.size), family.size)
+        if plan.later is not None:
+            rows["later"] = plan.later.size
+        for q, one in enumerate(plan.one):
+            if one:
+                rows[f"one {_name(self.ground, q)}"] = len(plan.fits[one[0][1]].train)
+        return Fits(
+            self.recipe.name,
+            self.ground.features.names,
+            len(all_tasks(plan, len(self.fitted))),
+            rows,
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        """Say what the reader must know."""
+        ground, plan = self.ground, self.plan
+        notes = [*ground.question.notes, *plan.notes]
+        here = "rows of unseen blocks" if ground.block is not None else "random rows"
+        notes.append(
+            f"Here are held-out {here} under models that also trained on the row's group; "
+            "elsewhere are the same rows under models that did not. Both trained on equally many "
+            "rows."
+        )
+        for q, why in enumerate(plan.reasons):
+            for g, reason in list(why.items())[:3]:
+                key = ground.groupings[q].coded.keys[g]
+                notes.append(f"{_name(ground, q)} {key} was left out: {reason}")
+            if len(why) > 3:
+                notes.append(f"and {len(why) - 3} more groups of {_name(ground, q)}")
+        for each in self.fitted:
+            for warning, times in sorted(each.warned.items())[:3]:
+                total = len(plan.fits)
+                notes.append(f"{each.variant.name}: {warning} (in {times} of {total} fits)")
+        if ground.block is None:
+            notes.append(
+                "Every row counts as independent. If rows belong together (one patient, one day), "
+                "name them as blocks, or what is here leaks into training and the intervals are "
+                "too narrow."
+            )
+        return tuple(notes)
+
+
+def _known(prediction: Floats) -> Booleans:
+    """Mark the rows that have a prediction."""
+    return ~missing(prediction)
+
+
+def _name(ground: Ground, q: int) -> str:
+    """Name a grouping."""
+    return " x ".join(ground.groupings[q].columns)
+
+
+def _keys(coded: Coded) -> Objects:
+    """Name each row's group."""
+    return np.array([str(key) for key in coded.keys], dtype=object)[coded.codes]

@@ -1,0 +1,413 @@
+"""Splits along a shift, as scikit-learn cross-validators: unseen rows, blocks, groups, later rows.
+
+Every splitter keeps blocks whole where blocks are known, and yields row numbers in ascending order.
+They work wherever scikit-learn takes `cv=`, for example in `cross_val_score` or `GridSearchCV`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from elsewhere.core.arrays import Booleans, Integers, Key, as_array, code, number, sums
+from elsewhere.core.errors import InputError
+from elsewhere.core.seeding import generator
+from elsewhere.core.untyped import untyped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+BaseCrossValidator: Any = untyped("sklearn.model_selection").BaseCrossValidator
+
+Split: TypeAlias = tuple[Integers, Integers]
+"""Row numbers of a training set and of the rows to predict."""
+
+HELD_OUT = 0.4
+"""Share of the blocks (or rows) that models of one group are tested on."""
+
+
+class ShiftSplit(BaseCrossValidator):
+    """What the splitters share; subclasses say which rows are held out together."""
+
+    needs = ""
+    """What `groups` must hold; empty where it is not used."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Split]:  # noqa: N803 (scikit-learn's name)
+        """Yield training and test rows.
+
+        Args:
+            X: Anything with n rows; only their number is used.
+            y: Target, shape (n,); used only where the class says so.
+            groups: Labels of the rows, shape (n,); what they mean depends on the class.
+
+        Yields:
+            Row numbers of the training set and of the test set, each ascending.
+
+        Raises:
+            InputError: Missing or unfit groups, or fewer of them than folds.
+        """
+        n = _length(X)
+        labels = None if groups is None else as_array(groups, "groups")
+        if self.needs and labels is None:
+            raise InputError("groups", "is absent", self.needs, "split(X, y, groups)")
+        if labels is not None and len(labels) != n:
+            raise InputError("groups", f"has {len(labels)} rows", f"{n}, as many as X")
+        yield from self.parts(n, y, labels)
+
+    def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
+        """Yield the splits of n checked rows."""
+        raise NotImplementedError
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
+        """Count the splits; the same arguments as `split`."""
+        return sum(1 for _ in self.split(X, y, groups))
+
+
+class UnseenExamples(ShiftSplit):
+    """Random rows: the split that most reports use, and the easiest one.
+
+    Args:
+        n_splits: Number of folds, at least 2.
+        seed: Seed of the folds.
+
+    With a target of classes, every fold gets its share of each class.
+    """
+
+    def __init__(self, n_splits: int = 5, *, seed: int = 0) -> None:
+        self.n_splits = _at_least_two(n_splits)
+        self.seed = seed
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
+        """Return the number of folds."""
+        return self.n_splits
+
+    def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
+        """Yield one split a fold."""
+        if n < self.n_splits:
+            raise InputError("X", f"has {n} rows", f"at least {self.n_splits}, one for each fold")
+        yield from each_fold(row_folds(n, self.n_splits, y=y, seed=self.seed))
+
+
+class UnseenBlock(ShiftSplit):
+    """Whole blocks (patients, days): nothing of a test row's block is in training.
+
+    Args:
+        n_splits: Number of folds, at least 2.
+        seed: Seed of the folds.
+
+    `groups` are the blocks. Folds get about as many rows each.
+    """
+
+    needs = "the block of each row"
+
+    def __init__(self, n_splits: int = 5, *, seed: int = 0) -> None:
+        self.n_splits = _at_least_two(n_splits)
+        self.seed = seed
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
+        """Return the number of folds."""
+        return self.n_splits
+
+    def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
+        """Yield one split a fold."""
+        yield from each_fold(block_folds(number(labels), self.n_splits, seed=self.seed))
+
+
+class UnseenGroup(ShiftSplit):
+    """Whole groups (sites, months): the model never saw the test rows' group.
+
+    Args:
+        n_splits: Number of folds of groups; None to leave out one group at a time.
+        merge: Family of a group, for groups that belong together: {"Boston 2": "Boston"}. A family
+            is held out as one.
+        block: Block of each row, shape (n,). Rows of other groups that share a block with a test
+            row are left out of training.
+        seed: Seed of the folds of groups.
+    """
+
+    needs = "the group of each row"
+
+    def __init__(
+        self,
+        n_splits: int | None = None,
+        *,
+        merge: Mapping[Any, Any] | None = None,
+        block: Any = None,
+        seed: int = 0,
+    ) -> None:
+        self.n_splits = None if n_splits is None else _at_least_two(n_splits)
+        self.merge = merge
+        self.block = block
+        self.seed = seed
+
+    def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
+        """Yield one split a group, family or fold of groups."""
+        coded = code(labels)
+        family = families(coded.keys, self.merge)[coded.codes]
+        if len(np.unique(family)) < 2:
+            raise InputError("groups", "holds a single group", "at least two")
+        fold = family if self.n_splits is None else block_folds(family, self.n_splits, self.seed)
+        for train, test in each_fold(fold):
+            yield without_blocks(train, test, _blocks(self.block, n)), test
+
+
+class Later(ShiftSplit):
+    """Rolling cuts: train on what came before, test on the next stretch of time.
+
+    Args:
+        n_splits: Most cuts.
+        start: Share of the rows that come before the first cut, in (0, 1).
+        block: Block of each row, shape (n,). Earlier rows that share a block with a test row are
+            left out of training.
+
+    `groups` are moments or periods: anything that sorts. Rows of one moment stay together.
+    """
+
+    needs = "the moment of each row"
+
+    def __init__(self, n_splits: int = 5, *, start: float = 0.5, block: Any = None) -> None:
+        if n_splits < 1:
+            raise InputError("n_splits", f"is {n_splits}", "at least 1")
+        if not 0 < start < 1:
+            raise InputError("start", f"is {start}", "a share between 0 and 1", "0.5")
+        self.n_splits = n_splits
+        self.start = start
+        self.block = block
+
+    def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
+        """Yield one split a cut, the earliest cut first."""
+        moment = number(labels)
+        stretch = stretches(moment, self.n_splits, self.start)
+        for k in range(int(stretch.max()) + 1):
+            test = np.flatnonzero(stretch == k)
+            train = np.flatnonzero(moment < moment[test].min())
+            yield without_blocks(train, test, _blocks(self.block, n)), test
+
+
+class TrainOnOne(ShiftSplit):
+    """Train on one group, test on held-out rows of every group, its own included.
+
+    Args:
+        block: Block of each row, shape (n,); each row by itself when absent. A block is either
+            held out or not, in all groups alike.
+        held_out: Share of the blocks to test on, in (0, 1).
+        seed: Seed of the held-out blocks.
+    """
+
+    needs = "the group of each row"
+
+    def __init__(self, *, block: Any = None, held_out: float = HELD_OUT, seed: int = 0) -> None:
+        if not 0 < held_out < 1:
+            raise InputError("held_out", f"is {held_out}", "a share between 0 and 1", "0.4")
+        self.block = block
+        self.held_out = held_out
+        self.seed = seed
+
+    def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
+        """Yield one split a group, in the groups' sorted order."""
+        coded = code(labels)
+        block = _blocks(self.block, n)
+        parts = max(2, round(1 / self.held_out)) if self.held_out < 0.5 else 10
+        share = max(1, round(self.held_out * parts))
+        fold = (
+            row_folds(n, parts, y=y, seed=self.seed)
+            if block is None
+            else block_folds(block, parts, seed=self.seed)
+        )
+        tested = fold < share
+        for g in range(len(coded)):
+            yield np.flatnonzero(~tested & (coded.codes == g)), np.flatnonzero(tested)
+
+
+# --- folds -------------------------------------------------------------------------------------
+
+
+def row_folds(n: int, n_splits: int, *, y: Any = None, seed: int = 0) -> Integers:
+    """Deal rows to folds at random, class by class where there are classes.
+
+    Args:
+        n: Number of rows.
+        n_splits: Number of folds.
+        y: Target, shape (n,); numbers that are not whole have no classes.
+        seed: Seed.
+
+    Returns:
+        Fold of each row, shape (n,); sizes differ by at most 1.
+    """
+    order = generator(seed, "folds of rows").permutation(n)
+    if y is not None:
+        target = np.asarray(y)
+        if target.ndim == 1 and target.dtype.kind != "f":
+            order = order[np.argsort(number(target)[order], kind="stable")]
+    fold = np.empty(n, dtype=np.int64)
+    fold[order] = np.arange(n) % n_splits
+    return fold
+
+
+def block_folds(block: Integers, n_splits: int, seed: int = 0) -> Integers:
+    """Deal whole blocks to folds of about as many rows: large blocks first, each to the lightest.
+
+    Args:
+        block: Number of each row's block, from 0, shape (n,).
+        n_splits: Number of folds.
+        seed: Seed of the order among blocks of one size.
+
+    Returns:
+        Fold of each row, shape (n,).
+
+    Raises:
+        InputError: Fewer blocks than folds.
+    """
+    n_blocks = int(block.max(initial=-1)) + 1
+    size = sums(block, n_blocks)
+    present = np.flatnonzero(size > 0)
+    if len(present) < n_splits:
+        raise InputError(
+            "groups",
+            f"holds {len(present)} distinct values",
+            f"at least {n_splits}, one for each fold",
+            f"n_splits={max(len(present), 2)} or fewer",
+        )
+    shuffled = generator(seed, "folds of blocks").permutation(present)
+    order = shuffled[np.argsort(-size[shuffled], kind="stable")]
+    load = np.zeros(n_splits)
+    where = np.zeros(n_blocks, dtype=np.int64)
+    for each in order:
+        lightest = int(np.argmin(load))
+        where[each] = lightest
+        load[lightest] += size[each]
+    return where[block]
+
+
+def each_fold(fold: Integers) -> Iterator[Split]:
+    """Yield the rows outside and inside each fold.
+
+    Args:
+        fold: Fold of each row, shape (n,).
+
+    Yields:
+        Training and test rows, one pair for each fold that has rows.
+    """
+    for k in np.unique(fold):
+        yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+
+def stretches(moment: Integers, n_splits: int, start: float) -> Integers:
+    """Cut the later part of time into stretches of about as many rows.
+
+    Args:
+        moment: Number of each row's moment in order, from 0, shape (n,).
+        n_splits: Most stretches.
+        start: Share of the rows before the first stretch.
+
+    Returns:
+        Stretch of each row from 0, and -1 before the first, shape (n,).
+
+    Raises:
+        InputError: A single moment.
+    """
+    n_moments = int(moment.max(initial=-1)) + 1
+    if n_moments < 2:
+        raise InputError("groups", "holds a single moment", "at least two")
+    before = np.concatenate([[0.0], np.cumsum(sums(moment, n_moments))])[:-1] / len(moment)
+    first = max(1, min(int(np.searchsorted(before, start)), n_moments - 1))
+    along = (before - before[first]) / (1 - before[first])
+    cut = np.minimum((along * n_splits + 1e-9).astype(np.int64), n_splits - 1)
+    cut[:first] = -1
+    _, place = np.unique(cut[first:], return_inverse=True)
+    cut[first:] = place
+    return cut[moment]
+
+
+def families(keys: tuple[Key, ...], merge: Mapping[Any, Any] | None) -> Integers:
+    """Number the families of groups.
+
+    Args:
+        keys: The groups.
+        merge: Family of a group by its key, as it is or as text; groups that are not named are
+            families of their own.
+
+    Returns:
+        Family of each group, from 0, shape (groups,).
+
+    Raises:
+        InputError: A family for a group that does not exist.
+    """
+    if not merge:
+        return np.arange(len(keys))
+    by_text = {str(key): key for key in keys}
+    unknown = [key for key in merge if str(key) not in by_text]
+    if unknown:
+        raise InputError(
+            "merge",
+            f"names {unknown[0]!r}, which is no group",
+            "groups of the table",
+            f"one of {', '.join(repr(key) for key in keys[:8])}",
+        )
+    family = {str(key): str(name) for key, name in merge.items()}
+    names = [family.get(str(key), str(key)) for key in keys]
+    return np.array([names.index(name) for name in names], dtype=np.int64)
+
+
+def without_blocks(train: Integers, test: Integers, block: Integers | None) -> Integers:
+    """Drop training rows whose block also stands in the test rows."""
+    if block is None:
+        return train
+    return train[~in_blocks_of(test, block)[train]]
+
+
+def in_blocks_of(rows: Integers, block: Integers) -> Booleans:
+    """Mark the rows whose block has one of the given rows, shape (n,)."""
+    touched = np.zeros(int(block.max(initial=-1)) + 1, dtype=bool)
+    touched[block[rows]] = True
+    return touched[block]
+
+
+def matched(
+    rows: Integers, size: int, rng: np.random.Generator, block: Integers | None = None
+) -> Integers:
+    """Draw as many rows as another model was trained on.
+
+    Args:
+        rows: Rows to draw from, ascending.
+        size: Number to keep; all where there are no more.
+        rng: Generator.
+        block: Number of each row's block, shape (n,): whole blocks are dropped first, so that
+            equally many rows also come from about as many blocks. None draws single rows.
+
+    Returns:
+        Some of the rows, ascending; all but one of the dropped blocks are dropped whole.
+    """
+    if len(rows) <= size:
+        return rows
+    if block is None:
+        return np.sort(rng.choice(rows, size, replace=False))
+    turn = rng.permutation(int(block.max()) + 1)[block[rows]]
+    mixed = rng.permutation(len(rows))
+    order = mixed[np.argsort(turn[mixed], kind="stable")]
+    return np.sort(rows[order[:size]])
+
+
+def _blocks(block: Any, n: int) -> Integers | None:
+    """Number the blocks."""
+    if block is None:
+        return None
+    given = as_array(block, "block")
+    if len(given) != n:
+        raise InputError("block", f"has {len(given)} rows", f"{n}, as many as X")
+    return number(given)
+
+
+def _length(table: Any) -> int:
+    """Count the rows of anything."""
+    if table is None:
+        raise InputError("X", "is absent", "a table or an array of n rows")
+    shape = getattr(table, "shape", None)
+    return int(shape[0]) if shape else len(table)
+
+
+def _at_least_two(n_splits: int) -> int:
+    if n_splits < 2:
+        raise InputError("n_splits", f"is {n_splits}", "at least 2")
+    return n_splits
