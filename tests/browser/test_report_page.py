@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import factory
+import factory_fits
 import pytest
 
 from elsewhere.report import render
@@ -32,6 +33,11 @@ REPORTS = {
     "full": factory.full,
     "one-sided": factory.one_sided,
     "hostile": factory.hostile,
+    "fitted": factory_fits.fitted,
+    "fitted hostile": factory_fits.hostile_fits,
+    "fitted many": lambda: factory_fits.one_model(
+        ["x" * 500 + str(i) for i in range(60)], column="c" * 200
+    ),
     "many": lambda: factory.report_of(
         (
             factory.model_of(
@@ -89,10 +95,16 @@ def test_page_is_quiet_and_fits(browser, pages, name, width, scheme):
 
 @pytest.mark.parametrize(
     ("name", "width", "scheme"),
-    [*(("compact", *view) for view in VIEWS), ("hostile", 1280, "light")],
+    [
+        *(("compact", *view) for view in VIEWS),
+        ("hostile", 1280, "light"),
+        *(("fitted", *view) for view in VIEWS),
+        ("fitted hostile", 390, "light"),
+    ],
 )
 def test_page_is_accessible(browser, pages, axe, name, width, scheme):
     with opened(browser, pages[name], width, scheme) as (page, events):
+        page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true; })")
         page.evaluate(axe)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
         problems = [
@@ -151,8 +163,9 @@ def test_page_is_complete_without_scripts(browser, pages):
         assert [e for e in events if not e.startswith("request: file:")] == []
 
 
-def test_hostile_names_make_no_elements_and_run_nothing(browser, pages):
-    with opened(browser, pages["hostile"], 1280, "light") as (page, events):
+@pytest.mark.parametrize("name", ["hostile", "fitted hostile"])
+def test_hostile_names_make_no_elements_and_run_nothing(browser, pages, name):
+    with opened(browser, pages[name], 1280, "light") as (page, events):
         assert page.locator("img").count() == 0
         assert page.locator("script").count() == 1
         assert page.locator("h1 script, td b, th b, u").count() == 0
@@ -182,3 +195,47 @@ def test_wide_tables_scroll_by_keyboard_and_links_lead_to_sections(browser, page
         page.wait_for_function("e => e.scrollLeft > 0", arg=region.element_handle())
         page.get_by_role("link", name="What this cannot tell you").click()
         assert page.url.endswith("#limits")
+
+
+def test_the_matrix_scrolls_by_keyboard_and_its_table_opens(browser, pages):
+    with opened(browser, pages["fitted"], 390, "light") as (page, _):
+        region = page.locator(".scroll").first
+        region.focus()
+        assert region.evaluate("e => e.scrollWidth > e.clientWidth")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("e => e.scrollLeft > 0", arg=region.element_handle())
+        pairs = page.locator("details").first
+        assert not pairs.locator("table").is_visible()
+        pairs.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert pairs.locator("table").is_visible()
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """WCAG's contrast of two colours."""
+    lights = []
+    for color in (one, other):
+        linear = [
+            c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
+            for c in (v / 255 for v in color)
+        ]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    high, low = max(lights), min(lights)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_can_be_read_on_the_deepest_shade(browser, pages, scheme):
+    script = """() => {
+        const rgb = (text) => text.match(/[\\d.]+/g).map(Number).slice(0, 3);
+        const cells = document.querySelector(".heat .cells");
+        const shades = [...cells.children].map((c) => Number(getComputedStyle(c).fillOpacity));
+        const depth = Math.max(...shades) * Number(getComputedStyle(cells).opacity);
+        return [rgb(getComputedStyle(cells.children[0]).fill), depth,
+            rgb(getComputedStyle(document.body).backgroundColor),
+            rgb(getComputedStyle(document.querySelector(".heat .in text")).fill)];
+    }"""
+    with opened(browser, pages["fitted"], 1280, scheme) as (page, _):
+        fill, depth, paper, ink = page.evaluate(script)
+        shown = [depth * f + (1 - depth) * p for f, p in zip(fill, paper, strict=True)]
+        assert contrast(shown, ink) >= 4.5

@@ -14,6 +14,7 @@ from elsewhere.core.gap_report import (
     GapReport,
     GroupCalibration,
     Grouping,
+    GroupKey,
     GroupRow,
     ModelAudit,
     Pairing,
@@ -22,6 +23,15 @@ from elsewhere.core.gap_report import (
 )
 from elsewhere.core.gaps import gap
 from elsewhere.core.scores import Scored
+from elsewhere.core.shifts import (
+    Decomposition,
+    Fits,
+    Forecast,
+    ForecastRow,
+    Part,
+    Rung,
+    Transfer,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -47,6 +57,26 @@ def row(site: object, **changes: object) -> GroupRow:
         0.04,
     )
     return replace(full, **changes)  # type: ignore[arg-type]
+
+
+def decomposition(key: GroupKey) -> Decomposition:
+    return Decomposition(
+        key,
+        "squared error",
+        0.1,
+        0.3,
+        Part("total", 0.2, 0.1, 0.3),
+        (Part("covariate shift", 0.05, -INF, 0.1), Part("shift of y given x", 0.15, 0.05, INF)),
+        (Part("label shift", NAN, NAN, NAN),),
+        "by features",
+        0.8,
+        0.7,
+        0.6,
+        0.8,
+        NAN,
+        (("0", 0.5, 0.4, NAN), ("1", 0.5, 0.6, NAN)),
+        (100, 90),
+    )
 
 
 def report() -> GapReport:
@@ -94,6 +124,36 @@ def report() -> GapReport:
         pooled_gap=one,
         parts=(RankParts("here", 0.7, 0.6, 0.8, 0.7, 0.7, 0.5),),
         mixes={"matched": nothing, "balanced": found},
+        transfer=Transfer(
+            (rows[0].key, rows[1].key),
+            ((0.7, 0.6), (NAN, 0.8)),
+            ((0.6, -INF), (NAN, 0.7)),
+            ((0.8, INF), (NAN, 0.9)),
+            (0, 1),
+            100,
+            (50, 60),
+            0.75,
+            0.6,
+            "B is too small",
+        ),
+        decompositions=(
+            decomposition(rows[0].key),
+            replace(decomposition(rows[4].key), parts=(), shared=NAN, reason="too few rows"),
+        ),
+        forecasts=(
+            Forecast(
+                "no change",
+                "accuracy",
+                0.05,
+                0.0,
+                INF,
+                0.0,
+                NAN,
+                NAN,
+                (ForecastRow(rows[0].key, 0.7, 0.6), ForecastRow(rows[4].key, NAN, 0.6)),
+                "one group only",
+            ),
+        ),
     )
     model = ModelAudit(
         "score\u2028\ud83d\ude00",
@@ -102,6 +162,25 @@ def report() -> GapReport:
         (
             GroupCalibration((), calibration(y, probability)),
             GroupCalibration((("site", "A"),), calibration(y[:5], probability[:5])),
+        ),
+        ladder=(
+            Rung(
+                "random rows",
+                replace(
+                    found,
+                    elsewhere=found.here,
+                    elsewhere_low=found.here_low,
+                    elsewhere_high=found.here_high,
+                    estimate=0.0,
+                    low=0.0,
+                    high=0.0,
+                    next_low=0.0,
+                    next_high=0.0,
+                ),
+                200,
+                lowest=True,
+            ),
+            Rung("unseen site", nothing, 200),
         ),
     )
     return GapReport(
@@ -112,10 +191,11 @@ def report() -> GapReport:
         0.01,
         240,
         (model,),
-        (Comparison("a", "b", "site", NAN, NAN, NAN, "no rows in common"),),
+        (Comparison("a", "b", "site", NAN, NAN, NAN, "no rows in common", "unseen site"),),
         Change(0.3, 0.1, -0.2, -0.3, -0.1, "the same rows"),
         Pairing("block", "ab12", (("site", "A"),), tuple(rng.normal(size=5))),
         ("a note",),
         {"target": "y", "seed": 0, "weight": None, "level": 0.95, "all": True},
         {"elsewhere": "0.1.0"},
+        Fits("boosting", ("age", "sex"), 12, {"random rows": 200, "unseen site": 200}),
     )

@@ -100,20 +100,21 @@ def sides(world: World, n: int, seed: int) -> tuple[Sample, Sample]:
 @cache
 def truth(world: World) -> dict[str, float]:
     """The true parts of both readings, by averaging over many rows of known densities."""
-    rng = np.random.default_rng(5)
     mean, shared, weight, by_class, share = [], [], [], [], []
     for which in (0, 1):
-        x, y = world.draw(MANY, which, rng)
-        loss = losses(world, x, y)
-        mean.append(loss.mean())
-        by_class.append([loss[y == k].mean() for k in (0, 1)])
-        share.append([(y == k).mean() for k in (0, 1)])
+        # The same draws on both sides, and curves instead of classes: equal sides differ by 0.
+        x, _ = world.draw(MANY, which, np.random.default_rng(5))
+        wrong = [losses(world, x, np.full(len(x), k)) for k in (0, 1)]
+        one = [world.curve(x, s) for s in (0, 1)]
+        at = [(1 - c) * wrong[0] + c * wrong[1] for c in one]
         odds = world.elsewhere_odds(x)
         p = odds / (1 + odds)
-        at = [  # mean loss at x under the curve of either side
-            (c * losses(world, x, np.ones(len(x))) + (1 - c) * losses(world, x, np.zeros(len(x))))
-            for c in (world.curve(x, 0), world.curve(x, 1))
-        ]
+        own = one[which]
+        mean.append(at[which].mean())
+        share.append([(1 - own).mean(), own.mean()])
+        by_class.append(
+            [((1 - own) * wrong[0]).mean() / share[-1][0], (own * wrong[1]).mean() / share[-1][1]]
+        )
         shared.append((p * (1 - p) * (at[1] - at[0])).mean())
         weight.append((p * (1 - p)).mean())
     given_x = sum(shared) / sum(weight)

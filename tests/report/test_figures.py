@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import factory
+import factory_fits
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from elsewhere.core.calibration import calibration
 from elsewhere.report.choice import most_extreme, worst_first
 from elsewhere.report.drawing import Axis, Mark, Moment, axis_for, forest, nice_step, series
 from elsewhere.report.figures import forest as plot_forest
+from elsewhere.report.figures import ladder as plot_ladder
 from elsewhere.report.figures import reliability as plot_reliability
+from elsewhere.report.figures import transfer as plot_transfer
 
 NAN = float("nan")
 
@@ -50,6 +53,9 @@ def test_figures_without_axes_open_one_and_with_axes_touch_no_global_state(monke
     found = calibration(np.arange(400) % 2, np.linspace(0, 1, 400))
     plot_forest(factory.grouping_of(), figure.subplots())
     plot_reliability(found, figure.add_subplot())
+    report = factory_fits.fitted()
+    plot_ladder(report.models, figure.add_subplot())
+    plot_transfer(factory_fits.transfer_of("site", list("abc")), figure.add_subplot())
     assert plt.get_fignums() == []
     plot_forest(factory.grouping_of())
     plot_reliability(found)
@@ -57,11 +63,48 @@ def test_figures_without_axes_open_one_and_with_axes_touch_no_global_state(monke
     plt.close("all")
 
 
+def test_ladders_are_drawn_under_each_other():
+    report = factory_fits.fitted()
+    figure = Figure()
+    axes = plot_ladder(report.models, figure.subplots())
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["random rows", "unseen date", "unseen month", "later"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == [m.name for m in report.models]
+    for model in report.models:
+        line = next(line for line in axes.lines if line.get_label() == model.name)
+        values = [rung.gap.elsewhere for rung in model.ladder]
+        np.testing.assert_allclose(np.asarray(line.get_xdata(), float), values)
+    markers = {line.get_marker() for line in axes.lines if str(line.get_label())[:1] != "_"}
+    assert len(markers) == 2
+    figure.canvas.draw()
+    alone = plot_ladder(report.models[0], Figure().subplots())
+    assert alone.get_legend() is None
+
+
+@pytest.mark.parametrize("n", [1, 3, 16, 17])
+def test_a_matrix_is_drawn_as_given(n):
+    found = factory_fits.transfer_of("site", [f"$s_{i}" for i in range(n)])
+    figure = Figure()
+    axes = plot_transfer(found, figure.subplots())
+    (image,) = axes.images
+    np.testing.assert_allclose(np.asarray(image.get_array(), float), found.value)
+    assert len(axes.patches) == n
+    assert len(axes.texts) == (n * n if n <= 16 else 0)
+    figure.canvas.draw()
+
+
 def test_figures_of_nothing_are_empty():
     figure = Figure()
     empty = replace(factory.grouping_of(), rows=())
     plot_forest(empty, figure.subplots())
     plot_reliability(calibration(np.ones(3, np.int64), np.ones(3)), figure.add_subplot())
+    plot_ladder(factory_fits.nothing_known().models, figure.add_subplot())
+    plot_ladder((), figure.add_subplot())
+    void = factory_fits.nothing_known().headline.transfer
+    assert void is not None
+    plot_transfer(void, figure.add_subplot())
     figure.canvas.draw()
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import factory
+import factory_fits
 import pytest
 
 from elsewhere.core.errors import InputError
@@ -65,6 +66,9 @@ KNOWN = {
     "td",
     "footer",
     "script",
+    "g",
+    "details",
+    "summary",
 }
 
 
@@ -103,7 +107,16 @@ def text_of(report: GapReport) -> str:
     return Reader(to_html(report)).text
 
 
-REPORTS = [factory.small, factory.full, factory.one_sided, factory.hostile]
+REPORTS = [
+    factory.small,
+    factory.full,
+    factory.one_sided,
+    factory.hostile,
+    factory_fits.fitted,
+    factory_fits.many_groups,
+    factory_fits.hostile_fits,
+    factory_fits.nothing_known,
+]
 
 
 @pytest.mark.parametrize("make", REPORTS)
@@ -162,7 +175,7 @@ def test_identifiers_are_unique_and_references_lead_somewhere(make):
 def test_tables_scroll_by_keyboard_and_figures_have_words(make):
     reader = Reader(to_html(make()))
     regions = [a for t, a in reader.elements if t == "div" and a.get("role") == "region"]
-    tables = [a for t, a in reader.elements if t == "table"]
+    tables = [a for t, a in reader.elements if t == "table" or a.get("class") == "heat"]
     assert len(regions) == len(tables) > 0
     assert all(a["tabindex"] == "0" and a["aria-labelledby"] for a in regions)
     figures = [a for t, a in reader.elements if t == "svg" and a.get("role") == "img"]

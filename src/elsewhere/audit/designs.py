@@ -166,7 +166,12 @@ class _Family:
 
 
 def make_plan(
-    ground: Ground, *, folds: int = 5, merge: Mapping[Any, Any] | None = None, seed: int = 0
+    ground: Ground,
+    *,
+    folds: int = 5,
+    merge: Mapping[Any, Any] | None = None,
+    explain: bool = True,
+    seed: int = 0,
 ) -> Plan:
     """List the fits that an audit needs.
 
@@ -174,32 +179,39 @@ def make_plan(
         ground: The table.
         folds: Folds of rows and of blocks, at least 2.
         merge: Families of groups of the first grouping.
+        explain: Whether fits that only explain are wanted: on one group each, and on halves.
         seed: Seed of folds and subsamples.
 
     Returns:
-        The plan; it depends on the target only through its classes' folds and, where a training
-        set would hold a single class, through leaving that fit out.
+        The plan; it depends on the target only where a training set would hold a single class:
+        that fit is left out.
 
     Raises:
         InputError: Too few rows or blocks.
     """
     if folds < 2:
         raise InputError("--folds", f"is {folds}", "at least 2", "5")
-    return _Planner(ground, folds, merge, seed).plan()
+    return _Planner(ground, folds, merge, seed, explain=explain).plan()
 
 
 class _Planner:
     """Builds a plan step by step."""
 
     def __init__(
-        self, ground: Ground, folds: int, merge: Mapping[Any, Any] | None, seed: int
+        self,
+        ground: Ground,
+        folds: int,
+        merge: Mapping[Any, Any] | None,
+        seed: int,
+        *,
+        explain: bool,
     ) -> None:
-        self.ground, self.merge, self.seed = ground, merge, seed
+        self.ground, self.merge, self.seed, self.explain = ground, merge, seed, explain
         n, block = ground.n, ground.block
         if n < max(2 * MIN_TRAIN, folds):
             raise InputError(ground.question.name, f"has {n} rows", f"at least {2 * MIN_TRAIN}")
-        classes = ground.target if ground.kind == "classification" else None
-        self.row_fold = row_folds(n, folds, y=classes, seed=seed)
+        # Not dealt class by class: labels of a group must not decide who trains for it.
+        self.row_fold = row_folds(n, folds, seed=seed)
         if block is None:
             self.block_fold = self.row_fold
         else:
@@ -223,6 +235,7 @@ class _Planner:
             [family for family in found if not set(family.groups) & set(why)]
             for found, why in zip(by_grouping, reasons, strict=True)
         ]
+        self._check_classes(usable[0])
         cuts = self._cuts()
         here = min(
             int((fold != k).sum())
@@ -349,6 +362,18 @@ class _Planner:
         seen = self.ground.target[rows]
         return len(seen) == 0 or bool((seen == seen[0]).all())
 
+    def _check_classes(self, usable: list[_Family]) -> None:
+        """Refuse a table whose rows that can be tested elsewhere have one class."""
+        columns = self.ground.groupings[0]
+        tested = [g for family in usable for g in family.groups]
+        if tested and self._one_class(np.flatnonzero(np.isin(columns.coded.codes, tested))):
+            raise InputError(
+                "--target",
+                f"has its classes in a single {' x '.join(columns.columns)}",
+                "several classes in several groups",
+                "another --group, or --merge",
+            )
+
     def _cuts(self) -> list[_Candidate]:
         """List the rolling cuts of time."""
         ground, time = self.ground, self.ground.time
@@ -410,7 +435,7 @@ class _Planner:
             test = candidate.test
             if i == family.study:
                 test = np.union1d(test, others)
-                if self.ground.kind == "classification":
+                if self.explain and self.ground.kind == "classification":
                     halves = self._halves(candidate.name, train, np.union1d(own, others))
             fits.append(self._add(candidate.name, train, test))
         return Unseen(family.groups, size, tuple(fits), fits[family.study], own, others, halves)
@@ -445,6 +470,8 @@ class _Planner:
 
     def _one(self, q: int) -> tuple[tuple[int, int], ...]:
         """Fits on one group each, tested on held-out blocks of all of them."""
+        if not self.explain:
+            return ()
         group = self.ground.groupings[q].coded
         name = " x ".join(self.ground.groupings[q].columns)
         share = max(1, round(HELD_OUT * self.n_folds))

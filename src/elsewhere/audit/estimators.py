@@ -93,11 +93,52 @@ class Outcome:
     warned: tuple[str, ...]
 
 
-def find_estimator(given: Any, kind: Kind, n_classes: int) -> Recipe:
-    """Find what shall be fitted.
+def resolve(given: Any) -> Any:
+    """Turn what the user named into a built-in name or an unfitted estimator.
 
     Args:
-        given: "boosting", "linear", "module:object", or an object with `fit` and `predict`.
+        given: "boosting", "linear", "module:object", an estimator, or a class or function without
+            arguments that makes one.
+
+    Returns:
+        The name, or an object with `fit` and `predict`.
+
+    Raises:
+        InputError: No such estimator, or an object that cannot be fitted.
+    """
+    if isinstance(given, str) and given in BUILT_IN:
+        return given
+    found, name = load_object(given) if isinstance(given, str) else (given, type(given).__name__)
+    if isinstance(found, type):
+        found = _called(found, found.__name__)
+    elif not hasattr(found, "fit") and callable(found):
+        found = _called(found, name)
+    for method in ("fit", "predict"):
+        if not callable(getattr(found, method, None)):
+            raise InputError(
+                "--estimator",
+                f"{type(found).__name__} has no method {method!r}",
+                "an estimator with fit(X, y) and predict(X), as scikit-learn's have",
+            )
+    return found
+
+
+def kind_said(estimator: Any) -> Kind | None:
+    """Say what an estimator is for, where it knows: classes or numbers."""
+    if hasattr(estimator, "__sklearn_tags__"):
+        base = untyped("sklearn.base")
+        if base.is_classifier(estimator):
+            return "classification"
+        return "regression" if base.is_regressor(estimator) else None
+    told = getattr(estimator, "_estimator_type", None)
+    return {"classifier": "classification", "regressor": "regression"}.get(told)  # pyright: ignore[reportReturnType, reportArgumentType]
+
+
+def make_recipe(estimator: Any, kind: Kind, n_classes: int) -> Recipe:
+    """Say how models are made, fitted and asked.
+
+    Args:
+        estimator: A built-in name, or an unfitted estimator.
         kind: Classes or numbers.
         n_classes: Number of classes; 0 for numbers.
 
@@ -105,32 +146,21 @@ def find_estimator(given: Any, kind: Kind, n_classes: int) -> Recipe:
         The recipe.
 
     Raises:
-        InputError: No such estimator, or an object that cannot be fitted.
+        InputError: An estimator for the other kind of target.
     """
-    if isinstance(given, str) and given in BUILT_IN:
-        make = {"boosting": boosting, "linear": linear}[given]
+    if isinstance(estimator, str):
+        make = {"boosting": boosting, "linear": linear}[estimator]
         how: How = "predict" if kind == "regression" else "predict_proba"
-        return Recipe(given, kind, _BuiltIn(make, kind), "matrix", how, n_classes)
-    found, name = load_object(given) if isinstance(given, str) else (given, type(given).__name__)
-    if isinstance(found, type) or (not hasattr(found, "fit") and callable(found)):
-        found = _called(found, name)
-    for method in ("fit", "predict"):
-        if not callable(getattr(found, method, None)):
-            raise InputError(
-                "--estimator",
-                f"{name} has no method {method!r}",
-                "an estimator with fit(X, y) and predict(X), as scikit-learn's have",
-            )
-    base = untyped("sklearn.base")
-    other = base.is_regressor(found) if kind == "classification" else base.is_classifier(found)
-    if other:
+        return Recipe(estimator, kind, _BuiltIn(make, kind), "matrix", how, n_classes)
+    name = type(estimator).__name__
+    if kind_said(estimator) not in (None, kind):
+        other, own = ("numbers", "classes") if kind == "classification" else ("classes", "numbers")
         raise InputError(
             "--estimator",
-            f"{name} is for {'numbers' if kind == 'classification' else 'classes'}, and the target "
-            f"is taken as {'classes' if kind == 'classification' else 'numbers'}",
-            "an estimator for the target",
+            f"{name} is for {other}, and the target is taken as {own}",
+            f"an estimator of {own}",
         )
-    return Recipe(name, kind, found, "frame", _method_of(found, kind), n_classes)
+    return Recipe(name, kind, estimator, "frame", _method_of(estimator, kind), n_classes)
 
 
 def load_object(spec: str) -> tuple[Any, str]:

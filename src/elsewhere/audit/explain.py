@@ -337,8 +337,8 @@ def _losses(
 
     def brier(p: Floats, y: Objects) -> Floats:
         table = _by_class(p)
-        squares: Floats = (table - (y[:, None] == np.arange(table.shape[1]))) ** 2
-        return squares.sum(axis=1) / 2
+        truth = np.eye(table.shape[1])[y.astype(np.int64)]
+        return np.asarray(((table - truth) ** 2).sum(axis=1) / 2, dtype=np.float64)
 
     return "squared error of the probability", brier
 

@@ -11,10 +11,20 @@ import numpy as np
 
 from elsewhere.audit.change import change_since, pairing_of
 from elsewhere.audit.designs import Plan, make_plan
-from elsewhere.audit.estimators import Recipe, find_estimator
+from elsewhere.audit.estimators import Recipe, make_recipe, resolve
 from elsewhere.audit.explain import explain, transfer
 from elsewhere.audit.fitting import SMALL as SMALL_WORK
-from elsewhere.audit.fitting import Cost, Fitted, Step, Variant, all_tasks, cores, estimate, run
+from elsewhere.audit.fitting import (
+    Cost,
+    Fitted,
+    Step,
+    Variant,
+    all_tasks,
+    cores,
+    estimate,
+    folder_for,
+    run,
+)
 from elsewhere.audit.ground import Ground, prepare
 from elsewhere.audit.predictions import (
     calibrations,
@@ -84,11 +94,19 @@ def audit_estimator(
     Raises:
         InputError: Anything that does not fit.
     """
-    ground = prepare(table, options, name)
-    recipe = find_estimator(options.estimator, ground.kind, len(ground.classes))
+    estimator = resolve(options.estimator)
+    keep = None if how.keep is None else folder_for(how.keep)
+    ground = prepare(table, replace(options, estimator=estimator), name)
+    recipe = make_recipe(estimator, ground.kind, len(ground.classes))
     ground = _fitting_metric(ground, recipe, options)
     variants = _variants(ground, recipe, options)
-    plan = make_plan(ground, folds=options.folds, merge=options.merge, seed=options.seed)
+    plan = make_plan(
+        ground,
+        folds=options.folds,
+        merge=options.merge,
+        explain=options.explain,
+        seed=options.seed,
+    )
     jobs = cores(how.jobs)
     how.on_step(0, 0, "a trial fit")
     cost = estimate(ground, plan, recipe, variants, jobs, options.seed)
@@ -102,7 +120,7 @@ def audit_estimator(
         jobs=jobs,
         seed=options.seed,
         small=cost.seconds < SMALL_WORK,
-        keep=None if how.keep is None else Path(how.keep),
+        keep=keep,
         on_step=how.on_step,
     )
     if how.on_cost is not None:
@@ -141,7 +159,7 @@ def _fitting_metric(ground: Ground, recipe: Recipe, options: Options) -> Ground:
         )
     allowed = {
         "predict_proba": ("score", "probability", "label", "anything"),
-        "decision_function": ("score",),
+        "decision_function": ("score", "label"),
         "predict": ("label", "anything"),
     }[recipe.how]
     if metric.needs in allowed:
@@ -423,7 +441,7 @@ class _Assembly:
 
     def _explained(self, found: Grouping, v: int, q: int) -> Grouping:
         """Add who carries to whom, why, and forecasts, for the first set of features."""
-        if v > 0:
+        if v > 0 or not self.options.explain:
             return found
         level = self.how.level
         fitted = self.fitted[v]

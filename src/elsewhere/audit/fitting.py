@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -289,11 +289,7 @@ def _identity(ground: Ground, recipe: Recipe, variant: Variant, seed: int) -> st
     """Hash everything that decides a fit's predictions, apart from its rows."""
     from importlib.metadata import version
 
-    template: Any = recipe.template
-    settings = ""
-    if recipe.takes == "frame":
-        known = hasattr(template, "get_params")
-        settings = repr(template.get_params(deep=True) if known else vars(template))
+    settings = "" if recipe.takes == "matrix" else _settings_of(recipe.template)
     text = "\x1e".join(
         [
             digest(ground.target, variant.features.matrix),
@@ -309,33 +305,56 @@ def _identity(ground: Ground, recipe: Recipe, variant: Variant, seed: int) -> st
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _settings_of(template: Any) -> str:
+    """Write down an estimator's settings."""
+    known = hasattr(template, "get_params")
+    return repr(template.get_params(deep=True) if known else vars(template))
+
+
 def _source(recipe: Recipe) -> str:
     """Hash the file that defines the estimator's class."""
+    if recipe.takes == "matrix":
+        return ""
     try:
-        kind: Any = type(recipe.template)
-        name = inspect.getsourcefile(kind)
+        name = inspect.getsourcefile(cast("Any", type(recipe.template)))
     except TypeError:
         return ""
     return hashlib.sha256(Path(name).read_bytes()).hexdigest() if name else ""
+
+
+def folder_for(keep: str | Path) -> Path:
+    """Make the folder in which fits are kept.
+
+    Args:
+        keep: Its path.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: It cannot be made or written to.
+    """
+    folder = Path(keep)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            "--keep", f"({folder}) cannot be a folder ({error.strerror})", "a folder to write to"
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise InputError("--keep", f"({folder}) cannot be written to", "a folder to write to")
+    return folder
 
 
 class Store:
     """Predictions of finished fits in a folder, found by content and never by name.
 
     Args:
-        folder: Where they are; made when absent.
+        folder: Where they are.
         identity: Hash of table, features, estimator and seed.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                "--keep", f"({folder}) cannot be a folder ({error.strerror})", "a folder to write"
-            ) from None
-        if not os.access(folder, os.W_OK):
-            raise InputError("--keep", f"({folder}) cannot be written to", "a folder to write")
         self.folder, self.identity = folder, identity
 
     def _path(self, fit: Fit) -> Path:
@@ -347,7 +366,8 @@ class Store:
     def load(self, fit: Fit) -> Outcome | None:
         """Find an earlier outcome; a damaged file counts as none."""
         try:
-            with np.load(self._path(fit), allow_pickle=False) as stored:
+            content = io.BytesIO(self._path(fit).read_bytes())
+            with np.load(content, allow_pickle=False) as stored:
                 prediction, times = stored["prediction"], stored["seconds"]
                 warned = tuple(str(text) for text in stored["warned"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elsewhere.audit.estimators import Kind
+from elsewhere.audit.estimators import Kind, kind_said
 from elsewhere.audit.question import (
     GroupColumns,
     Options,
@@ -129,7 +129,7 @@ def prepare(source: Any, options: Options, name: str | None = None) -> Ground:
 
     Args:
         source: A path or a data frame.
-        options: The roles.
+        options: The roles; the estimator is resolved.
         name: Name of the table.
 
     Returns:
@@ -218,12 +218,9 @@ def kind_of(y: Objects, options: Options) -> Kind:
     Returns:
         The kind of task.
     """
-    base = untyped("sklearn.base")
-    if not isinstance(options.estimator, str | type) and hasattr(options.estimator, "fit"):
-        if base.is_classifier(options.estimator):
-            return "classification"
-        if base.is_regressor(options.estimator):
-            return "regression"
+    said = kind_said(options.estimator)
+    if said is not None:
+        return said
     if options.positive is not None or y.dtype.kind not in "iuf":
         return "classification"
     whole = y.dtype.kind != "f" or bool(np.equal(np.mod(y, 1), 0).all())

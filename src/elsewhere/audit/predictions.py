@@ -98,6 +98,7 @@ def audit(
     duplicates: Literal["report", "block", "ignore"] = "report",
     folds: int = 5,
     keep: str | Path | None = None,
+    explain: bool = True,
     on_cost: Callable[[Cost], None] | None = None,
 ) -> GapReport:
     """Measure how a model holds up from group to group, here and elsewhere.
@@ -149,6 +150,8 @@ def audit(
             ("block") or not looked for ("ignore").
         folds: Folds of rows and of blocks.
         keep: Folder in which finished fits are kept, so that a broken run goes on from there.
+        explain: Whether fitted models are explained: who carries to whom, why a group is worse,
+            which forecast to trust. It takes extra fits.
         on_cost: Called with the number of fits and their cost before they start (estimated) and
             when they are done (measured).
 
@@ -199,6 +202,7 @@ def audit(
         merge,
         duplicates,
         folds,
+        explain,
     )
     if estimator is not None:
         from elsewhere.audit.fitted import FitOptions, audit_estimator

@@ -158,6 +158,7 @@ class Options:
     merge: Mapping[Any, Any] | None = None
     duplicates: Literal["report", "block", "ignore"] = "report"
     folds: int = 5
+    explain: bool = True
 
 
 def ask(source: Any, options: Options, name: str | None = None) -> Question:

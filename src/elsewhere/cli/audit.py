@@ -135,6 +135,9 @@ def audit_command(
     keep: Annotated[
         Column, typer.Option(metavar="DIR", help="Keep finished fits; a broken run goes on.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain/--no-explain", help="Explain fitted models; extra fits.")
+    ] = True,
     jobs: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
@@ -196,6 +199,7 @@ def audit_command(
             duplicates=_one_of("--duplicates", duplicates, ("report", "block", "ignore")),
             folds=folds,
             keep=keep,
+            explain=explain,
             on_cost=None if quiet else _announcer(),
         )
     write_together({path: render(report, path.suffix) for path in targets})

@@ -208,8 +208,8 @@ class TrainOnOne(ShiftSplit):
         """Yield one split a group, in the groups' sorted order."""
         coded = code(labels)
         block = _blocks(self.block, n)
-        parts = max(2, round(1 / self.held_out)) if self.held_out < 0.5 else 10
-        share = max(1, round(self.held_out * parts))
+        parts = 10 if block is None else min(10, int(block.max()) + 1)
+        share = min(max(1, round(self.held_out * parts)), parts - 1)
         fold = (
             row_folds(n, parts, y=y, seed=self.seed)
             if block is None

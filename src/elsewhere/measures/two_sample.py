@@ -36,6 +36,12 @@ STEPS = 64
 FLOOR = 0.01
 """Probabilities are kept this far from 0 and 1, which bounds the weights made of them."""
 
+TWICE = 2.0
+"""Factor on the variance of the area. A model that learns noise of the other folds sees in its own
+fold what those folds' models saw in theirs: without a shift, each pair of rows counts twice in the
+cross-fitted area, as in the U-statistic that it then is, and the variance of independent pairs is
+half of the true one."""
+
 MAX_CODES = 254
 """Distinct codes that a categorical column may hold."""
 
@@ -101,12 +107,14 @@ def classifier_two_sample(
 
     Returns:
         Area with interval, p-value, and each row's probability. The order of rows has no effect.
+        The limits are DeLong's with twice the variance: without a shift the folds' models and the
+        rows they are tried on err alike, which the plain limits take for evidence.
 
     Raises:
         InputError: Arrays of unlike shape, categorical columns with too many codes, and the like.
 
-    Cost: five fits of 40 trees with 8 leaves: about 0.4 s on one core for 4 000 + 4 000 rows of 10
-        columns, growing linearly. Memory: a few copies of the features.
+    Cost: three fits of 40 trees with 8 leaves: about 0.2 s on one core for 4 000 + 4 000 rows of 10
+        columns, of which most does not depend on the rows. Memory: a few copies of the features.
 
     Reference: Lopez-Paz and Oquab 2017, "Revisiting classifier two-sample tests",
         arXiv 1610.06545; here with the area in place of the accuracy.
@@ -317,6 +325,7 @@ def cross_fit(
             max_iter=ROUNDS,
             max_leaf_nodes=LEAVES,
             l2_regularization=1.0,
+            min_samples_leaf=int(np.clip(learn.sum() // 10, 3, 20)),
             early_stopping=False,
             categorical_features=codes if codes.any() else None,
             random_state=int(generator(seed, "model", name, int(k)).integers(2**31)),
@@ -361,7 +370,12 @@ def _area(logit: Floats, sides: Sides, level: float) -> tuple[float, float, floa
         unit=sides.unit,
         weight=None if plain else sides.weight,
     ).cells()
-    one = Moments(*(np.asarray(m).ravel() for m in vars(cells).values()))
+    one = Moments(
+        cells.value.ravel(),
+        TWICE * cells.variance.ravel(),
+        cells.freedom.ravel(),
+        cells.size.ravel(),
+    )
     low, high = interval(one, metric.scale, level)
     auc = float(one.value[0])
     return auc, float(low[0]), float(high[0]), _chance(one, metric.scale)

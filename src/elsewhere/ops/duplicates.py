@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +12,9 @@ from elsewhere.core.arrays import Floats, Integers, Objects, missing, number, su
 from elsewhere.core.errors import InputError
 from elsewhere.core.seeding import generator
 from elsewhere.core.untyped import untyped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PERMUTATIONS = 128
 """Hash functions of a MinHash signature."""

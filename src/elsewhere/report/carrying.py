@@ -21,7 +21,13 @@ WRITTEN = 16
 """Groups up to which every cell holds its number."""
 
 SHADES = (0.05, 0.17, 0.29, 0.41, 0.53, 0.65)
-"""Opacities of the legend, from the worst value to the best; ink stays readable on the darkest."""
+"""Opacities of the legend, from the worst value to the best; ink stays readable on the last."""
+
+FULL = (0.06, 0.24, 0.42, 0.6, 0.78, 0.96)
+"""Opacities where nothing is written in the cells."""
+
+TILT = (0.5, 0.87)
+"""Width and height of a slanted name for each pixel of its length: 60 degrees."""
 
 NAME = 18
 """Characters of a name beside the matrix; the table has more."""
@@ -66,6 +72,7 @@ class HeatMap:
         slanted: Whether the columns' names are too long to stand straight.
         ends: The worst and the best value, as text.
         note: How to read it and what is left out.
+        shades: Opacities of the legend.
     """
 
     number: int
@@ -82,11 +89,12 @@ class HeatMap:
     slanted: bool
     ends: tuple[str, str]
     note: str
+    shades: tuple[float, ...] = SHADES
 
     @property
-    def shades(self) -> tuple[float, ...]:
-        """Opacities of the legend."""
-        return SHADES
+    def full(self) -> bool:
+        """Whether the whole range of shades is used, since no number stands on them."""
+        return self.shades == FULL
 
     @property
     def has_missing(self) -> bool:
@@ -162,7 +170,8 @@ def carried(context: Context, found: Transfer, name: str) -> list[str]:
             f"{one(found.own)} on held-out rows of their own {name} and {one(found.other)} on "
             f"others: {than}."
         )
-    clusters = _clusters(context, found)
+    known = any(math.isfinite(value) for row in found.value for value in row)
+    clusters = _clusters(context, found) if known else []
     if len(clusters) > 1:
         shown = "; ".join(context.few(names, 6) for names in clusters[:6])
         more = f"; and {len(clusters) - 6} more" if len(clusters) > 6 else ""
@@ -208,11 +217,12 @@ def heat_map(context: Context, model: ModelAudit, grouping: Grouping, found: Tra
     size = (round(width, 1), 28.0 if written else 17.0)
     longest = LETTER * max(map(len, names))
     slanted = longest > size[0]
-    left, top = max(longest + 10, 78.0), 42 + (0.72 * longest if slanted else 0.0)
+    left, top = max(longest + 10, 78.0), 42 + (TILT[1] * longest if slanted else 0.0)
     starts = _starts([_at(found.cluster, i) for i in shown])
     across = [round(left + size[0] * i + shift, 1) for i, shift in enumerate(starts)]
     down = [round(top + size[1] * i + shift, 1) for i, shift in enumerate(starts)]
-    shade = _shading(known, better_high=context.report.greater_is_better)
+    shades = SHADES if written else FULL
+    shade = _shading(known, shades, better_high=context.report.greater_is_better)
     end = across[-1] + size[0]
     return HeatMap(
         next(context.figures),
@@ -220,7 +230,7 @@ def heat_map(context: Context, model: ModelAudit, grouping: Grouping, found: Tra
         f"each{context.of_model(model)}",
         _described(context, found, shown),
         size,
-        round(end + (0.72 * longest if slanted else 6), 1),
+        round(end + (TILT[0] * longest if slanted else 6), 1),
         down[-1] + size[1] + 4,
         left,
         top,
@@ -234,6 +244,7 @@ def heat_map(context: Context, model: ModelAudit, grouping: Grouping, found: Tra
         slanted,
         _ends(context, known),
         _note(found, shown),
+        shades,
     )
 
 
@@ -265,7 +276,9 @@ def _starts(clusters: Sequence[int]) -> list[int]:
     return found
 
 
-def _shading(known: Sequence[float], *, better_high: bool) -> Callable[[float], float | None]:
+def _shading(
+    known: Sequence[float], shades: Sequence[float], *, better_high: bool
+) -> Callable[[float], float | None]:
     """Turn values into opacities: the best is the darkest; None without a value."""
     # Halves, because the range of two huge numbers may be beyond every float.
     worst, best = (
@@ -276,7 +289,7 @@ def _shading(known: Sequence[float], *, better_high: bool) -> Callable[[float], 
         if not math.isfinite(value):
             return None
         share = (value / 2 - worst) / (best - worst) if best != worst else 0.5
-        return round(SHADES[0] + (SHADES[-1] - SHADES[0]) * share, 2)
+        return round(shades[0] + (shades[-1] - shades[0]) * share, 2)
 
     return shade
 
@@ -364,7 +377,7 @@ def pairs_table(context: Context, model: ModelAudit, grouping: Grouping, found: 
             Column("Tested on", number=False),
             Column(metric),
             Column("Model of the tested group"),
-            Column("Loss", order="descending"),
+            Column("Worse by", order="descending"),
             Column("Rows tested"),
         ),
         tuple(row(*pair) for pair in chosen),
@@ -372,7 +385,7 @@ def pairs_table(context: Context, model: ModelAudit, grouping: Grouping, found: 
         "holds all of them."
         if left
         else "",
-        "Loss: how much worse than the tested group's own model. Each interval is for its cell "
+        "Worse by: against the model of the tested group itself. Each interval is for its cell "
         "alone.",
     )
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from elsewhere.report.drawing import ROW, Bar, Mark, axis_for, place
+from elsewhere.report.drawing import Bar, Mark, axis_for, place
 from elsewhere.report.layout import Cell, Column, Context, Table
 from elsewhere.report.words import MISSING, count, numbers_of, percent, plural
 
@@ -20,14 +20,26 @@ if TYPE_CHECKING:
 KINDS = ("covariate shift", "shift of y given x", "label shift", "shift of x given y")
 """Parts that have a look of their own; a part of another name looks like the last one."""
 
+TALL = 28
+"""Height of a group in pixels; the style sheet has the same number."""
+
 CLASSES = 3
 """Classes whose shares are listed."""
 
-MEANING = (
-    "Covariate shift: the group has more rows of a kind that is hard everywhere. Shift of y given "
-    "x: rows that look the same turn out differently there, which only labels from there can "
-    "mend. Nothing can be said of it where the features do not overlap."
+UNSURE = "no part is clear"
+UNKNOWN = "it cannot be taken apart"
+"""What is said of groups that are worse, for no known reason."""
+
+MEANINGS = (
+    "Covariate shift: the group has more rows of a kind that is hard everywhere.",
+    (
+        "Shift of y given x: rows that look the same turn out differently there, which only "
+        "labels from there can mend; nothing can be said of it where the features do not overlap."
+    ),
+    "Label shift: the group has more rows of a class that is hard everywhere.",
+    "Shift of x given y: rows of one class look different there.",
 )
+"""What the parts mean, in the order of `KINDS`."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +106,11 @@ def causes_part(
         anchor,
         f"Why, by {name}",
         summed_up(context, grouping.decompositions),
-        MEANING if figure else "",
+        _meaning(context, found, figure) if figure else "",
         figure,
         causes_table(context, model, grouping, found, numbers),
         other_table(context, model, grouping, found, numbers),
-        f"{count(n)} of {plural(len(found), 'group')} worse",
+        f"{count(n)} of {plural(len(measured(found)), 'group')} worse",
     )
 
 
@@ -121,9 +133,19 @@ def _largest_first(found: Sequence[Decomposition]) -> list[Decomposition]:
     return sorted(found, key=rank)
 
 
+def measured(found: Sequence[Decomposition]) -> list[Decomposition]:
+    """Keep the groups whose difference has an interval."""
+    return [one for one in found if not math.isnan(one.total.low)]
+
+
 def measurable(found: Sequence[Decomposition]) -> list[Decomposition]:
     """Keep the groups whose loss is higher by an interval that lies above 0."""
-    return [one for one in found if one.total.low > 0 and one.parts]
+    return [one for one in found if one.total.low > 0]
+
+
+def taken_apart(one: Decomposition) -> bool:
+    """Whether any part has a number."""
+    return any(math.isfinite(part.estimate) for part in one.parts)
 
 
 # --- words -------------------------------------------------------------------------------------
@@ -139,35 +161,44 @@ def summed_up(context: Context, found: Sequence[Decomposition]) -> str:
     Returns:
         One sentence, or two.
     """
-    known = [one for one in found if one.parts and not math.isnan(one.total.low)]
+    known = measured(found)
     if not known:
         why = next((one.reason for one in found if one.reason), "no group has enough rows")
-        return f"No group could be taken apart: {context.long_text(why)}."
+        return f"No group can be compared: {context.long_text(why)}."
     worse = measurable(known)
     of = context.plural(len(known), "group")
     if not worse:
         return f"No group loses measurably ({of} looked at): nothing to explain."
     names: dict[str, list[str]] = {}
     for one in worse:
-        names.setdefault(_leading(one), []).append(context.group_in_text(one.key))
-    order = sorted(names, key=lambda kind: (kind == "", -len(names[kind])))
-    said: list[str] = []
-    for kind in order:
-        who = f"in {len(names[kind])} ({context.few(names[kind])})"
-        if kind:
-            article = "a " if kind.startswith("shift") else ""
-            what = f"most of the loss is {article}{context.text(kind)}"
-        else:
-            what = "the parts cannot be told apart"
-        said.append(f"{who} {what}")
+        names.setdefault(_said_of(context, one), []).append(context.group_in_text(one.key))
+    order = sorted(names, key=lambda said: (said in (UNSURE, UNKNOWN), -len(names[said])))
+    said = [f"in {len(names[what])} ({context.few(names[what])}) {what}" for what in order]
     verb = "loses" if len(worse) == 1 else "lose"
     return f"{len(worse)} of {of} {verb} measurably: {'; '.join(said)}."
 
 
-def _leading(one: Decomposition) -> str:
-    """Name the part that makes most of a group's loss; empty if no part is sure."""
+def _said_of(context: Context, one: Decomposition) -> str:
+    """Say which part makes most of a group's loss, or that it is not known."""
+    if not taken_apart(one):
+        return UNKNOWN
     part = max(one.parts, key=lambda part: part.estimate if part.low > 0 else -math.inf)
-    return part.name if part.low > 0 and 2 * part.estimate >= one.total.estimate else ""
+    if not part.low > 0 or 2 * part.estimate < one.total.estimate:
+        return UNSURE
+    article = "a " if part.name.startswith("shift") else ""
+    return f"most of it is {article}{context.text(part.name)}"
+
+
+def _meaning(context: Context, found: Sequence[Decomposition], figure: StackFigure) -> str:
+    """Explain the parts that occur, and what the loss has to do with the metric."""
+    said = [MEANINGS[kind] for kind, _ in figure.kinds]
+    loss = next((one.loss for one in found if one.loss), "")
+    if loss:
+        said.append(
+            f"The loss is {context.text(loss)}, not {context.text(context.report.metric)}, so the "
+            "order of groups can be another one."
+        )
+    return " ".join(said)
 
 
 # --- the figure --------------------------------------------------------------------------------
@@ -192,7 +223,7 @@ def stack_figure(
     Returns:
         The figure, or None if no group was taken apart.
     """
-    known = [one for one in found if one.parts and math.isfinite(one.total.estimate)]
+    known = [one for one in found if taken_apart(one) and math.isfinite(one.total.estimate)]
     shown = known[: context.limits.bars]
     if not shown:
         return None
@@ -214,7 +245,7 @@ def stack_figure(
         pieces = tuple(
             (kind, axis.at(low), round(axis.at(high) - axis.at(low), 2)) for kind, low, high in run
         )
-        stacks.append(Stack(place(axis, mark, ROW * i + 18), pieces))
+        stacks.append(Stack(place(axis, mark, TALL * i + 20), pieces))
     kinds = sorted({kind for run in runs for kind, _, _ in run})
     note = ""
     if len(known) > len(shown):
@@ -224,7 +255,7 @@ def stack_figure(
         f"What makes the loss higher by {context.grouping(grouping)}{context.of_model(model)}",
         _described(context, shown, numbers),
         tuple(stacks),
-        ROW * len(stacks),
+        TALL * len(stacks),
         tuple((axis.at(v), text) for v, text in axis.ticks()),
         axis.at(0.0),
         tuple((kind, KINDS[kind]) for kind in kinds),
@@ -286,9 +317,9 @@ def causes_table(
         The table.
     """
     shown = found[: context.limits.rows]
-    names = _names(one.parts for one in shown)
+    names = _names(one.parts for one in shown if taken_apart(one))
     reasons = any(one.reason for one in shown)
-    readings = len({one.reading for one in shown if one.parts}) > 1
+    readings = len({one.reading for one in shown if taken_apart(one)}) > 1
 
     def row(one: Decomposition) -> tuple[Cell, ...]:
         total = one.total
@@ -299,37 +330,42 @@ def causes_table(
             Cell(numbers.one(one.elsewhere)),
             Cell(numbers.one(total.estimate), numbers.interval(total.low, total.high)),
             *(_part(numbers, one, one.parts, name) for name in names),
-            *([Cell(context.text(one.reading) if one.parts else MISSING)] if readings else []),
+            *(
+                [Cell(context.text(one.reading) if taken_apart(one) else MISSING)]
+                if readings
+                else []
+            ),
             Cell(percent(one.shared)),
             Cell(area.one(one.auc), area.interval(one.auc_low, one.auc_high)),
             Cell(f"{count(one.n_rows[0])} / {count(one.n_rows[1])}"),
             *([Cell(context.long_text(one.reason))] if reasons else []),
         )
 
-    readings_found = sorted({one.reading for one in shown if one.parts})
-    reading = f" Read {readings_found[0]}." if len(readings_found) == 1 else ""
+    readings_found = sorted({one.reading for one in shown if taken_apart(one)})
+    reading = f" Parts are read {readings_found[0]}." if len(readings_found) == 1 else ""
     losses = sorted({one.loss for one in shown if one.loss})
-    loss = f" Loss: {context.text(losses[0])}." if len(losses) == 1 else ""
+    loss = f"Loss: {context.text(losses[0])}. " if len(losses) == 1 else ""
     return Table(
         next(context.tables),
         f"Parts of the loss by {context.grouping(grouping)}{context.of_model(model)}",
         (
             Column(context.text(grouping.name), number=False),
-            Column("Loss on other groups"),
-            Column("Loss on this group"),
+            Column("Here"),
+            Column("Elsewhere"),
             Column("Difference", order="descending"),
             *(Column(_title(context, name)) for name in names),
             *([Column("Reading", number=False)] if readings else []),
             Column("Overlap of features"),
             Column("Two-sample AUC"),
-            Column("Rows, others / this"),
+            Column("Rows here / elsewhere"),
             *([Column("Note", number=False)] if reasons else []),
         ),
         tuple(row(one) for one in shown),
         _left_out(len(shown), len(found)),
-        f"Positive means worse on this group.{loss}{reading} A share of the difference stands "
-        "where its interval leaves out 0. Two-sample AUC: how well features alone tell the group "
-        "from the others; 0.5 is not at all.",
+        f"{loss}Here are held-out rows of the other groups, elsewhere is the group, under a model "
+        f"that never saw it; positive means worse elsewhere.{reading} Where the difference is "
+        "clear, each part has its share beside it. Two-sample AUC: how well features alone tell "
+        "the two sides apart; at 0.5 not at all.",
     )
 
 
@@ -355,9 +391,10 @@ def _part(numbers: Numbers, one: Decomposition, parts: Sequence[Part], name: str
         return Cell(MISSING)
     extra = numbers.interval(part.low, part.high)
     total = one.total
-    if (total.low > 0 or total.high < 0) and math.isfinite(total.estimate) and total.estimate:
-        share = percent(part.estimate / total.estimate).replace("-", numbers.minus)
-        extra = f"{extra} {share}".strip()
+    clear = (total.low > 0 or total.high < 0) and math.isfinite(total.estimate)
+    if clear and total.estimate and math.isfinite(part.estimate):
+        share = percent(round(part.estimate / total.estimate, 2)).replace("-", numbers.minus)
+        extra = f"{extra}, {share}".removeprefix(", ")
     return Cell(numbers.one(part.estimate), extra)
 
 
@@ -413,7 +450,7 @@ def other_table(
             Column(context.text(grouping.name), number=False),
             *(Column(_title(context, name)) for name in names),
             Column("AUC with classes matched"),
-            Column("Share of a class: others, this, this without labels", number=False),
+            Column("Share of a class: here, elsewhere, elsewhere without labels", number=False),
         ),
         tuple(row(one) for one in shown),
         _left_out(len(shown), total),

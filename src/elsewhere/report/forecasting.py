@@ -74,7 +74,6 @@ def forecast_part(
         return None
     numbers = error_numbers(context, found)
     name = context.grouping(grouping)
-    best = trusted(found)
     return ForecastPart(
         anchor,
         f"Forecasts without labels, by {name}",
@@ -82,8 +81,13 @@ def forecast_part(
         square_figure(context, model, grouping, found),
         forecast_table(context, model, grouping, numbers),
         groups_table(context, model, grouping),
-        context.text(best.method) if best else "none beats no change",
+        f"{sum(one.gain_low > 0 for one in found)} of {_tried(found)} help",
     )
+
+
+def _tried(found: Sequence[Forecast]) -> int:
+    """Count the forecasts that were tried against no change."""
+    return sum(one.method != NO_CHANGE for one in found)
 
 
 def error_numbers(context: Context, found: Sequence[Forecast]) -> Numbers:
@@ -252,7 +256,7 @@ def groups_table(context: Context, model: ModelAudit, grouping: Grouping) -> Tab
         for row in one.rows:
             if math.isnan(keys.get(row.key, math.nan)):
                 keys[row.key] = row.actual
-    if not keys:
+    if not any(_known(one) for one in methods):
         return None
     shown = list(keys)[: context.limits.rows]
     by_method = [{row.key: row.forecast for row in one.rows} for one in methods]

@@ -133,6 +133,9 @@ def climbed(context: Context, model: ModelAudit) -> str:
         One sentence, and one more for later rows.
     """
     shown = model.ladder[: context.limits.rows]
+    if not any(math.isfinite(rung.gap.elsewhere) for rung in shown):
+        why = next((rung.gap.reason for rung in shown if rung.gap.reason), "too few rows")
+        return f"No step has a value: {context.long_text(why)}."
     same = [rung for rung in shown if rung.name != LATER or rung.lowest]
     one = context.numbers.one
     said = [f"{_on(context, rung)} {one(rung.gap.elsewhere)}" for rung in same]
@@ -145,10 +148,7 @@ def climbed(context: Context, model: ModelAudit) -> str:
         text += "; there is no other step." if len(shown) == 1 else "."
     for rung in shown:
         if rung not in same:
-            text += (
-                f" Later {one(rung.gap.elsewhere)}, where random rows show "
-                f"{one(rung.gap.here)}: {_lost(context, rung)}."
-            )
+            text += f" Later {one(rung.gap.elsewhere)}, {_later(context, rung)}."
     return text.strip()
 
 
@@ -173,6 +173,19 @@ def _lost(context: Context, rung: Rung) -> str:
         better = context.numbers.both(-gap.estimate, -gap.high, -gap.low)
         return f"{on} it does better than random rows show, by {better}"
     return f"no loss can be told {on}: {value}"
+
+
+def _later(context: Context, rung: Rung) -> str:
+    """Compare later rows with what random rows show on them."""
+    gap, numbers = rung.gap, context.numbers
+    if not math.isfinite(gap.estimate):
+        return _lost(context, rung)
+    value = numbers.both(gap.estimate, gap.low, gap.high)
+    clear = gap.low > 0 or gap.high < 0
+    return (
+        f"where random rows show {numbers.one(gap.here)}: a gap of {value}"
+        f"{'' if clear else ', which is not clear'}"
+    )
 
 
 def compared(context: Context) -> list[str]:

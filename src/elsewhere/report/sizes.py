@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from elsewhere.report.drawing import LINE_HEIGHT, Mark, axis_for, finite
+from elsewhere.report.drawing import LINE_HEIGHT, Mark, axis_for, finite, nice_step
 from elsewhere.report.sentences import two_sided
 from elsewhere.report.words import count, plural, shorten
 
@@ -143,6 +143,10 @@ def _label(context: Context, point: Point, row: GroupRow) -> tuple[float, float,
 
 def _round_sizes(first: float, last: float) -> list[int]:
     """Choose round numbers of rows between two powers of ten."""
+    low, high = 10**first, 10**last
+    if last - first < 0.7:  # too narrow for 1, 2, 5
+        step = max(round(nice_step((high - low) / 4)), 1)
+        return [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     factors = (1, 2, 5) if last - first < 2 else (1,)
     found = [
         factor * 10**power

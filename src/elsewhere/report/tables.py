@@ -67,6 +67,9 @@ MAX_LATEX_ROWS = 60
 def to_csv(report: GapReport) -> str:
     """Write one line for each model, grouping and group, with all numbers.
 
+    Steps of a ladder are lines too, of the kind "rung": `value` is the step's, `here` is that of
+    random rows on the same rows, and the group is the step's name.
+
     Text that a spreadsheet would run (it starts with =, +, -, @, tab or a line end) gets a leading
     apostrophe; numbers stay numbers, negative ones too. Line ends and control characters inside
     names are written as escapes, so that each group is one line; the JSON form holds names as they
@@ -84,6 +87,7 @@ def to_csv(report: GapReport) -> str:
     for model in report.models:
         for index, grouping in enumerate(model.groupings):
             writer.writerows(_lines(report, model, grouping, first=index == 0))
+        writer.writerows(_rungs(report, model))
         for row in model.intersections:
             name = " x ".join(column for column, _ in row.key)
             contrast = model.groupings[0].contrast
@@ -119,6 +123,36 @@ def _lines(
                 may_be_worst="yes" if row.key in worst else "no",
                 calibration=calibrations.get(row.key),
             ),
+        ]
+
+
+def _rungs(report: GapReport, model: ModelAudit) -> Iterator[list[str]]:
+    """Write the steps of a ladder."""
+    for rung in model.ladder:
+        gap = rung.gap
+        known = {
+            "value": gap.elsewhere,
+            "low": gap.elsewhere_low,
+            "high": gap.elsewhere_high,
+            "here": gap.here,
+            "gap": gap.estimate,
+            "gap_low": gap.low,
+            "gap_high": gap.high,
+        }
+        yield [
+            inert(model.name),
+            inert(model.groupings[0].name),
+            "rung",
+            model.groupings[0].contrast,
+            inert(report.metric),
+            number(report.level),
+            inert(rung.name),
+            str(gap.n_rows[1]),
+            str(gap.n_blocks),
+            *(number(known.get(name, math.nan)) for name in _NUMBERS),
+            "",
+            inert(gap.reason),
+            *[""] * (1 + len(_RATE) + len(_CALIBRATION)),
         ]
 
 
@@ -219,7 +253,7 @@ def to_latex(report: GapReport) -> str:
 
     Returns:
         A `table` environment that needs the package booktabs; the worst 60 groups where there are
-        more, and how many there are.
+        more, and how many there are. Where models were fitted, a second one with their ladders.
     """
     grouping = report.headline
     numbers = numbers_for(report)
@@ -247,7 +281,43 @@ def to_latex(report: GapReport) -> str:
         "\\end{tabular}",
         "\\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_latex_ladder(report)]) + "\n"
+
+
+def _latex_ladder(report: GapReport) -> list[str]:
+    """Write the ladders of all models as a second table, or nothing where there are none."""
+    numbers = numbers_for(report)
+    rungs = [(model, rung) for model in report.models for rung in model.ladder]
+    if not rungs:
+        return []
+    heads = ["Model", "Step", shorten(report.metric, 40), "Gap to random rows", "Trained on"]
+    text = f"{shorten(report.table, 80)}: the same rows under models trained further away."
+    if len(rungs) > MAX_LATEX_ROWS:
+        text += f" The first {MAX_LATEX_ROWS} of {count(len(rungs))} steps."
+    rows = [
+        [
+            shorten(model.name, 60),
+            shorten(rung.name, 60),
+            numbers.both(rung.gap.elsewhere, rung.gap.elsewhere_low, rung.gap.elsewhere_high),
+            "" if rung.lowest else numbers.both(rung.gap.estimate, rung.gap.low, rung.gap.high),
+            count(rung.n_train),
+        ]
+        for model, rung in rungs[:MAX_LATEX_ROWS]
+    ]
+    return [
+        "",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{escape(text)}}}",
+        "\\begin{tabular}{llrrr}",
+        "\\toprule",
+        " & ".join(map(escape, heads)) + r" \\",
+        "\\midrule",
+        *(" & ".join(map(escape, row)) + r" \\" for row in rows),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "\\end{table}",
+    ]
 
 
 def _caption(report: GapReport, shown: int) -> str:

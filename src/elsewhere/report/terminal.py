@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeAlias
 
+from elsewhere.report.causes import summed_up
 from elsewhere.report.choice import most_extreme
+from elsewhere.report.forecasting import advised
+from elsewhere.report.ladder import ladder_line
+from elsewhere.report.layout import Context, Limits
 from elsewhere.report.words import group_name, numbers_for, shorten
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ _YIELDING = ("joint interval", "rows", "value", "interval")
 def show(report: GapReport, console: Console | None = None) -> None:
     """Print the headline, the verdict, the most extreme groups, the worst group and the notes.
 
+    Where models were fitted, the ladder of each stands under the verdict, and a line each on why
+    groups are worse and on the forecast to trust.
+
     Names never act: markup, control characters and line breaks in them are shown as text.
 
     Args:
@@ -48,6 +55,8 @@ def show(report: GapReport, console: Console | None = None) -> None:
     # Into a file or a pipe the headline stays one line; a terminal wraps it between words.
     out.print(_text(out, report.first_line(), "bold"), soft_wrap=not out.is_terminal)
     out.print(_text(out, report.verdict()))
+    for line in _shifts(report):
+        out.print(_text(out, line))
     rows = most_extreme(report.headline.rows, MAX_GROUPS)
     if rows:
         out.print()
@@ -55,6 +64,37 @@ def show(report: GapReport, console: Console | None = None) -> None:
         out.print()
     for line, style in _lines(report, rows):
         out.print(_text(out, line, style))
+
+
+def _shifts(report: GapReport) -> Iterator[str]:
+    """Write the ladders, the causes and the forecasts, where models were fitted."""
+    context = Context(
+        report,
+        Limits(rows=MAX_GROUPS, bars=MAX_GROUPS, sections=MAX_GROUPS, name=MAX_NAME),
+        numbers_for(report, plain=True),
+        plain=True,
+    )
+    ladders = [model for model in report.models if model.ladder]
+    for model in ladders[:MAX_GROUPS]:
+        yield ladder_line(context, model, shorten(model.name, MAX_NAME))
+    if len(ladders) > MAX_GROUPS:
+        yield f"and {len(ladders) - MAX_GROUPS:,} more models"
+    groupings = [grouping for model in report.models for grouping in model.groupings]
+    for grouping in groupings:
+        if grouping.decompositions:
+            name = shorten(grouping.name, MAX_NAME)
+            yield f"why by {name}: {_lower(summed_up(context, grouping.decompositions))}"
+            break
+    for grouping in groupings:
+        if grouping.forecasts:
+            name = shorten(grouping.name, MAX_NAME)
+            yield f"forecasts by {name}: {_lower(advised(context, grouping.forecasts))}"
+            break
+
+
+def _lower(sentence: str) -> str:
+    """Start a sentence that goes on after a colon."""
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _text(out: Console, line: str, style: str = "") -> Text:

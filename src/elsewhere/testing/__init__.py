@@ -13,7 +13,8 @@ Example:
 
 from __future__ import annotations
 
+from elsewhere.testing.measures import check_measure, measure_checks
 from elsewhere.testing.metrics import check_metric, metric_checks
 from elsewhere.testing.reports import check_report
 
-__all__ = ["check_metric", "check_report", "metric_checks"]
+__all__ = ["check_measure", "check_metric", "check_report", "measure_checks", "metric_checks"]
