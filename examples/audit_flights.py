@@ -14,15 +14,18 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
 
 import elsewhere
-from elsewhere.audit.fitting import Cost
 from elsewhere.core.files import write_together
 from elsewhere.data import flights
 from elsewhere.report import render, show
+
+if TYPE_CHECKING:
+    from elsewhere.audit.fitting import Cost
 
 FEATURES = (
     "month",
@@ -66,7 +69,6 @@ def main() -> None:
             without=("month", "day"),
             group=["month", "carrier"],
             block="date",
-            negligible=0.01,
             duplicates="ignore",
             name="flights of 2013",
             jobs=options.jobs,

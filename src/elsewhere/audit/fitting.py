@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from zipfile import BadZipFile
@@ -307,8 +308,9 @@ def _identity(ground: Ground, recipe: Recipe, variant: Variant, seed: int) -> st
 
 def _settings_of(template: Any) -> str:
     """Write down an estimator's settings."""
-    known = hasattr(template, "get_params")
-    return repr(template.get_params(deep=True) if known else vars(template))
+    if hasattr(template, "get_params"):
+        return repr(methodcaller("get_params", deep=True)(template))
+    return repr(vars(template))
 
 
 def _source(recipe: Recipe) -> str:

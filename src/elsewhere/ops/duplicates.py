@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from elsewhere.core.arrays import Floats, Integers, Objects, missing, number, sums
-from elsewhere.core.errors import InputError
+from elsewhere.core.arrays import Floats, Integers, Objects, chunks, missing, number, sums
+from elsewhere.core.errors import InputError, nearest
 from elsewhere.core.seeding import generator
 from elsewhere.core.untyped import untyped
 
@@ -45,13 +45,14 @@ def exact_duplicates(columns: Sequence[Objects]) -> Integers:
     """Number the sets of rows that agree in every column.
 
     Args:
-        columns: Arrays of any kind, each shape (n,); missing values equal each other.
+        columns: Arrays of any kind, each shape (n,); missing values equal each other, and so do
+            numbers of one value (1, 1.0, True; 0.0, -0.0).
 
     Returns:
         Set of each row, from 0, shape (n,); a row without a copy is a set of its own.
 
     Raises:
-        InputError: No column, or columns of different lengths.
+        InputError: No column, a table in place of columns, or columns of different lengths.
 
     Cost: one hash table a column; memory of a few numbers a row.
 
@@ -61,6 +62,11 @@ def exact_duplicates(columns: Sequence[Objects]) -> Integers:
     """
     if not len(columns):
         raise InputError("columns", "is empty", "at least one column")
+    if any(np.ndim(column) != 1 for column in columns):
+        raise InputError(
+            "columns", "holds something other than columns", "a list of 1-D arrays", "list(x.T)"
+        )
+    columns = [np.asarray(column) for column in columns]
     n = len(columns[0])
     joint = np.zeros(n, dtype=np.int64)
     for column in columns:
@@ -80,31 +86,41 @@ def near_duplicates(
     *,
     threshold: float = 0.8,
     shingle: int = 5,
+    of: Literal["characters", "words"] = "characters",
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Integers:
     """Number the sets of texts that are nearly the same.
 
-    Texts are sets of overlapping pieces of `shingle` characters, spaces and case evened out. Pairs
-    that agree in a band of their MinHash signatures are compared exactly; pairs with a Jaccard
-    similarity of at least `threshold` are joined, and what is joined to one text is one set.
+    Texts are sets of overlapping pieces of `shingle` characters or words, spaces and case evened
+    out. Pairs that agree in a band of their MinHash signatures are compared exactly; pairs with a
+    Jaccard similarity of at least `threshold` are joined, and what is joined to one text is one
+    set.
 
     Args:
-        texts: The texts.
+        texts: The texts, n of them.
         threshold: Jaccard similarity from which two texts are copies, in (0, 1].
-        shingle: Characters of a piece, at least 1. Shorter texts are one piece.
-        permutations: Length of the signatures; more find more pairs.
+        shingle: Characters or words of a piece, at least 1. Shorter texts are one piece.
+        of: What a piece is made of.
+        permutations: Length of the signatures, at least 1; more find more pairs.
         seed: Seed of the hash functions.
 
     Returns:
-        Set of each text, from 0, shape (n,). Texts without any character that counts are never
-        joined. A pair at the threshold is missed with a chance below 1 % (less above it); no pair
-        below the threshold is joined directly.
+        Set of each text, from 0 in the order of their first texts, shape (n,). Texts without any
+        character that counts are never joined. With r rows a band and b bands, a pair of
+        similarity s is missed with chance (1 - s^r)^b. r is the largest for which this is below
+        1 % at the threshold (0.8: r = 6, b = 21, 0.2 %); it is less above. No pair below the
+        threshold is joined directly.
 
     Raises:
-        InputError: A threshold or a size out of range.
+        InputError: A threshold or a size out of range, something that is not a text, or fewer
+            permutations than the 1 % asks for.
 
-    Cost: `permutations` hashes a distinct piece; memory of `permutations` numbers a text.
+    Cost: `permutations` hashes a distinct piece and a look-up a piece; then one comparison of two
+        sets for each text in a band's bucket and each set of texts found so far in it, so a
+        thousand copies of one text cost a thousand comparisons, a thousand texts just below the
+        threshold up to half a million. Memory: the distinct pieces, 8 bytes a piece, and
+        8 * `permutations` bytes a text.
 
     Reference: A. Broder 1997, "On the resemblance and containment of documents".
 
@@ -116,51 +132,54 @@ def near_duplicates(
         raise InputError("threshold", f"is {threshold}", "a similarity in (0, 1]", "0.8")
     if shingle < 1 or permutations < 1:
         raise InputError("shingle and permutations", "are below 1", "at least 1")
+    if of not in {"characters", "words"}:
+        raise InputError(
+            "of", f"is {of!r}", "characters or words", nearest(str(of), ("characters", "words"))
+        )
+    rows = _rows_a_band(threshold, permutations)
+    strange = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
+    if strange is not None:
+        raise InputError(
+            "texts", f"has no text at {strange}: {texts[strange]!r}", "texts", "'' for missing ones"
+        )
     even = [" ".join(text.lower().split()) for text in texts]
     spelled = {text: i for i, text in enumerate(dict.fromkeys(even))}
     of_text = np.array([spelled[text] for text in even], dtype=np.int64)
     # Each spelling once; texts without characters stay alone.
-    joined = _near_spellings(list(spelled), threshold, shingle, permutations, seed)[of_text]
+    bands = (rows, permutations // rows)
+    pieces = _pieces(list(spelled), shingle, of)
+    joined = _near_spellings(pieces, threshold, bands, seed)[of_text]
     blank = np.array([not text for text in even], dtype=bool)
     joined[blank] = len(spelled) + np.arange(int(blank.sum()))
     return _in_order(joined)
-
-
-def _near_spellings(
-    texts: list[str], threshold: float, shingle: int, permutations: int, seed: int
-) -> Integers:
-    """Number the sets of different texts that are nearly the same."""
-    n = len(texts)
-    pieces, owner = _pieces(texts, shingle)
-    if not len(pieces):
-        return np.arange(n)
-    distinct, codes = np.unique(np.array(pieces, dtype=object), return_inverse=True)
-    hashed = np.array([_hash(piece) for piece in distinct], dtype=np.uint64)
-    signatures = _signatures(hashed[codes], owner, n, permutations, seed)
-    rows = _rows_a_band(threshold, permutations)
-    sets = _by_owner(codes, owner, n)
-    pairs: set[tuple[int, int]] = set()
-    for start in range(0, permutations - rows + 1, rows):
-        pairs.update(_candidates(signatures[:, start : start + rows], sets))
-    near = [(a, b) for a, b in sorted(pairs) if _similarity(sets[a], sets[b]) >= threshold]
-    ends = np.array(near, dtype=np.int64).reshape(-1, 2)
-    return _connected(n, ends[:, 0], ends[:, 1])
 
 
 def across_groups(cluster: Integers, group: Integers, *, examples: int = 3) -> Duplicates:
     """Count the copies that stand in several groups.
 
     Args:
-        cluster: Set of each row, shape (n,).
-        group: Group of each row, shape (n,).
+        cluster: Set of each row, at least 0, shape (n,).
+        group: Group of each row, shape (n,), without missing values.
         examples: How many sets to name.
 
     Returns:
         How many there are, and a few of them.
+
+    Raises:
+        InputError: Columns of different lengths.
+
+    Cost: sorting; memory of a few numbers a row.
+
+    Example:
+        >>> across_groups(np.array([0, 0, 1, 1]), np.array(["a", "b", "b", "b"]))
+        Duplicates(n_clusters=1, n_rows=2, examples=((0, 1),))
     """
+    if len(group) != len(cluster):
+        raise InputError("group", f"has {len(group)} values for {len(cluster)} rows", "one a row")
     n = int(cluster.max(initial=-1)) + 1
-    pairs = np.unique(cluster * (int(group.max(initial=0)) + 1) + group)
-    several = sums(pairs // (int(group.max(initial=0)) + 1), n) > 1
+    codes = number(np.asarray(group))
+    width = int(codes.max(initial=0)) + 1
+    several = sums(np.unique(cluster * width + codes) // width, n) > 1
     rows = several[cluster] if len(cluster) else np.zeros(0, dtype=bool)
     named = np.flatnonzero(several)[:examples]
     shown = tuple(tuple(np.flatnonzero(cluster == c).tolist()) for c in named)
@@ -172,11 +191,16 @@ def as_blocks(cluster: Integers, block: Integers | None = None) -> Integers:
 
     Args:
         cluster: Set of each row, shape (n,).
-        block: Block of each row, shape (n,).
+        block: Block of each row, shape (n,), without missing values.
 
     Returns:
-        Block of each row, from 0: rows that share a set or a block, directly or through others,
-        share it.
+        Block of each row, from 0, shape (n,): rows that share a set or a block, directly or through
+        others, share it.
+
+    Raises:
+        InputError: Columns of different lengths.
+
+    Cost: the connected parts of a graph with an edge a row; memory of a few numbers a row.
 
     Example:
         >>> as_blocks(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])).tolist()
@@ -184,24 +208,105 @@ def as_blocks(cluster: Integers, block: Integers | None = None) -> Integers:
     """
     if block is None:
         return number(cluster)
-    n = len(cluster)
-    first, second = cluster, block + int(cluster.max(initial=-1)) + 1
-    joined = _connected(int(second.max(initial=-1)) + 1, first, second)
-    return number(joined[first]) if n else cluster
+    if len(block) != len(cluster):
+        raise InputError("block", f"has {len(block)} values for {len(cluster)} rows", "one a row")
+    if not len(cluster):
+        return number(cluster)
+    first, second = number(cluster), number(np.asarray(block))
+    second = second + int(first.max()) + 1
+    return number(_connected(int(second.max()) + 1, first, second)[first])
 
 
 # --- how ---------------------------------------------------------------------------------------
 
 
-def _pieces(texts: list[str], shingle: int) -> tuple[list[str], Integers]:
-    """Cut texts into overlapping pieces, each with the number of its text."""
-    pieces: list[str] = []
-    owner: list[int] = []
-    for i, text in enumerate(texts):
-        own = {text[k : k + shingle] for k in range(max(1, len(text) - shingle + 1))} - {""}
-        pieces += sorted(own)
-        owner += [i] * len(own)
-    return pieces, np.array(owner, dtype=np.int64)
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """Texts as sets of numbered pieces.
+
+    Args:
+        distinct: The pieces by number.
+        sets: Numbers of each text's pieces, sorted, each once.
+    """
+
+    distinct: list[str]
+    sets: list[Integers]
+
+
+def _pieces(texts: list[str], shingle: int, of: str) -> _Pieces:
+    """Cut texts into overlapping pieces."""
+    known: dict[str, int] = {}
+    sets: list[Integers] = []
+    for text in texts:
+        units: Any = text if of == "characters" else text.split(" ")
+        glue = "".join if of == "characters" else " ".join
+        cut = {glue(units[k : k + shingle]) for k in range(max(1, len(units) - shingle + 1))}
+        numbers = [known.setdefault(piece, len(known)) for piece in cut if piece]
+        sets.append(np.sort(np.array(numbers, dtype=np.int64)))
+    return _Pieces(list(known), sets)
+
+
+def _near_spellings(
+    pieces: _Pieces, threshold: float, bands: tuple[int, int], seed: int
+) -> Integers:
+    """Number the sets of different texts that are nearly the same."""
+    rows, count = bands
+    signatures = _signatures(pieces, rows * count, seed)
+    filled = np.flatnonzero([len(own) > 0 for own in pieces.sets])
+    forest = _Forest(len(pieces.sets))
+    for start in range(0, rows * count, rows):
+        for bucket in _buckets(signatures[filled, start : start + rows]):
+            _join_bucket(filled[bucket].tolist(), pieces.sets, threshold, forest)
+    return np.array([forest.root(place) for place in range(len(pieces.sets))], dtype=np.int64)
+
+
+class _Forest:
+    """Sets that are joined, each known by one of its members."""
+
+    def __init__(self, n: int) -> None:
+        self.above = list(range(n))
+
+    def root(self, place: int) -> int:
+        """Find the member that stands for a set."""
+        while self.above[place] != place:
+            self.above[place] = self.above[self.above[place]]
+            place = self.above[place]
+        return place
+
+    def join(self, first: int, second: int) -> None:
+        """Make one set of two; its earliest member stands for it."""
+        low, high = sorted((self.root(first), self.root(second)))
+        self.above[high] = low
+
+
+def _buckets(band: np.ndarray) -> list[Integers]:
+    """Rows of a band that agree, for each value that several rows have."""
+    order = np.lexsort(band.T[::-1])
+    changes = np.flatnonzero((band[order][1:] != band[order][:-1]).any(axis=1)) + 1
+    return [run for run in np.split(order, changes) if len(run) > 1]
+
+
+def _join_bucket(
+    bucket: list[int], sets: list[Integers], threshold: float, forest: _Forest
+) -> None:
+    """Compare the texts of a bucket, and join those that are nearly the same.
+
+    What is joined already is not compared again, so that many copies of one text stay cheap.
+    """
+    parts: list[list[int]] = []
+    for place in bucket:
+        merged, apart = [place], []
+        for part in parts:
+            near = forest.root(part[0]) == forest.root(place) or any(
+                _similarity(sets[other], sets[place]) >= threshold for other in part
+            )
+            if near:
+                forest.join(part[0], place)
+                part.extend(merged)
+                merged = part
+            else:
+                apart.append(part)
+        parts = [*apart, merged]
 
 
 def _hash(piece: str) -> int:
@@ -210,56 +315,45 @@ def _hash(piece: str) -> int:
     return int.from_bytes(digest, "little") % PRIME
 
 
-def _signatures(
-    hashed: np.ndarray, owner: Integers, n: int, permutations: int, seed: int
-) -> np.ndarray:
-    """Take the least value of each hash function over the pieces of a text, (n, permutations)."""
+def _signatures(pieces: _Pieces, length: int, seed: int) -> np.ndarray:
+    """Take the least value of each hash function over the pieces of a text, (n, length)."""
     rng = generator(seed, "minhash")
-    starts = np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
-    present = owner[starts]
-    found = np.full((n, permutations), PRIME, dtype=np.uint64)
-    factors = rng.integers(1, PRIME, size=permutations, dtype=np.uint64)
-    shifts = rng.integers(0, PRIME, size=permutations, dtype=np.uint64)
-    for k in range(permutations):  # products stay below 2^62
-        mixed = (hashed * factors[k] + shifts[k]) % np.uint64(PRIME)
-        found[present, k] = np.minimum.reduceat(mixed, starts)
+    factors = rng.integers(1, PRIME, size=length, dtype=np.uint64)
+    shifts = rng.integers(0, PRIME, size=length, dtype=np.uint64)
+    hashed = np.array([_hash(piece) for piece in pieces.distinct], dtype=np.uint64)
+    sizes = np.array([len(own) for own in pieces.sets])
+    found = np.full((len(sizes), length), PRIME, dtype=np.uint64)
+    for part in chunks(len(sizes), 32 * (1 + int(sizes.mean()) if len(sizes) else 1)):
+        filled = np.flatnonzero(sizes[part]) + part.start
+        if not len(filled):
+            continue
+        codes = np.concatenate([pieces.sets[i] for i in filled])
+        starts = np.cumsum(sizes[filled]) - sizes[filled]
+        for k in range(length):  # products stay below 2^62
+            mixed = (hashed * factors[k] + shifts[k]) % np.uint64(PRIME)
+            found[filled, k] = np.minimum.reduceat(mixed[codes], starts)
     return found
 
 
 def _rows_a_band(threshold: float, permutations: int) -> int:
     """Most rows a band for which a pair at the threshold is missed with a chance below 1 %."""
-    best = 1
+    best = 0
     for rows in range(1, permutations + 1):
         missed = (1 - threshold**rows) ** (permutations // rows)
         if missed < MISSED:
             best = rows
+    if not best:
+        needed = int(np.ceil(np.log(MISSED) / np.log1p(-threshold))) + 1
+        raise InputError(
+            "permutations",
+            f"is {permutations}, too few to find pairs at a similarity of {threshold}",
+            f"at least {needed}",
+        )
     return best
 
 
-def _by_owner(codes: Integers, owner: Integers, n: int) -> list[Integers]:
-    """Pieces of each text as sorted codes."""
-    bounds = np.searchsorted(owner, np.arange(n + 1))
-    return [np.sort(codes[bounds[i] : bounds[i + 1]]) for i in range(n)]
-
-
-def _candidates(band: np.ndarray, sets: list[Integers]) -> list[tuple[int, int]]:
-    """Pair each text with the first of those that agree with it in a band."""
-    order = np.lexsort(band.T[::-1])
-    same = np.concatenate([[False], (band[order][1:] == band[order][:-1]).all(axis=1)])
-    found: list[tuple[int, int]] = []
-    bucket: list[int] = []
-    for place, joined in zip(order.tolist(), same.tolist(), strict=True):
-        if not len(sets[place]):
-            continue
-        if not joined:
-            bucket = []
-        found += [(other, place) for other in bucket]
-        bucket.append(place)
-    return found
-
-
 def _similarity(first: Integers, second: Integers) -> float:
-    """Jaccard similarity of two sets of codes."""
+    """Jaccard similarity of two sets of codes, neither of them empty."""
     shared = len(np.intersect1d(first, second, assume_unique=True))
     return shared / (len(first) + len(second) - shared)
 
