@@ -258,6 +258,29 @@ def test_features_are_all_columns_without_a_role():
     assert report.fits.features == ("a", "b", "c", "patient")
 
 
+def test_time_alone_makes_its_periods_the_groups():
+    report = elsewhere.audit(
+        patients(), target="y", time="when", estimator="linear", explain=False, jobs=1
+    )
+    assert [g.ordered for g in report.models[0].groupings] == [False, True]
+    names = [rung.name for rung in report.models[0].ladder]
+    assert names == ["random rows", "unseen when", "later"]
+
+
+def test_decisions_of_several_classes():
+    wine = load_wine(as_frame=True).frame.rename(columns={"target": "y"})
+    wine["site"] = np.where(wine["alcohol"] > wine["alcohol"].median(), "strong", "light")
+    report = audit(wine, estimator=RidgeClassifier())
+    assert report.metric == "accuracy"
+    assert report.gap.here > 0.8
+
+
+def test_the_metric_says_what_whole_numbers_are():
+    report = audit(worlds.table("null", 300), metric="mean_squared_error")
+    assert not report.greater_is_better
+    assert 0.05 < report.gap.here < 0.25
+
+
 def test_text_dates_missing_values_and_unseen_words():
     table = worlds.table("null", 480)
     g = np.random.default_rng(0)
@@ -275,7 +298,7 @@ def test_copies_in_other_groups_are_reported_and_can_be_kept_together():
     table.loc[100:109, list("abcdy")] = table.loc[400:409, list("abcdy")].to_numpy()
     report = audit(table)
     note = next(note for note in report.notes if "exact copy" in note)
-    assert note.startswith("20 rows have an exact copy (all features and the target) in another")
+    assert note.startswith("20 rows have an exact copy (all features) in another")
     kept = audit(table, duplicates="block")
     assert any("copies were kept together" in note for note in kept.notes)
     assert any("unseen block" in rung.name for rung in kept.models[0].ladder)
@@ -497,17 +520,15 @@ def test_without_probabilities_the_metric_is_accuracy():
         ({"estimator": "json:"}, "expected boosting, linear, or module:object"),
         ({"estimator": 3}, "has no method 'fit'"),
         ({"estimator": LogisticRegression}, None),
-        (
-            {"estimator": "sklearn.linear_model:Ridge", "positive": "1"},
-            "Ridge is for numbers|judges",
-        ),
+        ({"estimator": "sklearn.linear_model:Ridge", "target": "word2"}, "Ridge is for numbers"),
         ({"score": "a"}, "together with --estimator"),
         ({"feature": "zz"}, "names column 'zz'"),
         ({"feature": "y"}, "names the target"),
-        ({"ignore": [*"abcd", "word", "same"]}, "leaves no column to learn from"),
+        ({"ignore": [*"abcd", "word*", "same"]}, "leaves no column to learn from"),
         ({"without": list("abcd"), "feature": list("abcd")}, "leaves no feature"),
         ({"without": "site"}, "which is no feature"),
-        ({"metric": "mean_absolute_error"}, "judges numbers"),
+        ({"target": "word2", "metric": "mean_absolute_error"}, "judges numbers"),
+        ({"block": "site"}, "its rows are one block"),
         ({"target": "a", "metric": "roc_auc"}, "judges classes"),
         ({"folds": 1}, "--folds is 1"),
         ({"merge": {"A": "x", "B": "x", "C": "x", "D": "x", "E": "x", "F": "x"}}, "single family"),
@@ -518,8 +539,9 @@ def test_without_probabilities_the_metric_is_accuracy():
 )
 def test_bad_options(options, words):
     table = worlds.table("null", 300).assign(word="soon", same=1)
+    table["word2"] = np.where(table["a"] > 0, "up", "down")
     if words is None:
-        assert np.isfinite(audit(table, ignore=["word"], **options).gap.estimate)
+        assert np.isfinite(audit(table, ignore=["word*"], **options).gap.estimate)
         return
     with pytest.raises(InputError, match=words):
         audit(table, **options)
@@ -543,6 +565,9 @@ def test_options_that_need_an_estimator():
         {"without": "a"},
         {"merge": {"A": "x"}},
         {"keep": "somewhere"},
+        {"folds": 4},
+        {"duplicates": "block"},
+        {"explain": False},
     ):
         with pytest.raises(InputError, match="without --estimator"):
             elsewhere.audit(table, target="y", prediction="a", group="site", **option)

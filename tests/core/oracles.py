@@ -150,7 +150,7 @@ def score_limits(right: float, n: float, level: float = 0.95) -> tuple[float, fl
 def square_and_add(
     a: int, b: int, c: int, d: int, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Newcombe's paired interval (no continuity correction) of counts (both, first, second, none).
+    """Newcombe's paired interval (his method 10) of counts (both, first, second, none).
 
     Returns the difference and its limits.
     """
@@ -159,7 +159,9 @@ def square_and_add(
     low_p, high_p = score_limits(a + b, n, level)
     low_q, high_q = score_limits(a + c, n, level)
     margins = (a + b) * (c + d) * (a + c) * (b + d)
-    phi = (a * d - b * c) / np.sqrt(margins) if margins else 0.0
+    tied = a * d - b * c
+    tied = tied - n / 2 if tied > n / 2 else min(tied, 0)
+    phi = tied / np.sqrt(margins) if margins else 0.0
     down, up = (p - low_p, high_q - q), (high_p - p, q - low_q)
     reach = [np.sqrt(x**2 - 2 * phi * x * y + y**2) for x, y in (down, up)]
     return p - q, p - q - reach[0], p - q + reach[1]

@@ -15,11 +15,13 @@ from oracles import (
 )
 from scipy import stats
 
-from elsewhere.core.gaps import gap
+from elsewhere.core.gaps import gap, group_gaps, join
 from elsewhere.core.intervals import Moments, difference, interval, quantile, simultaneous, wilson
 from elsewhere.core.metrics import get_metric
 from elsewhere.core.sampling import Sampling, sample
 from elsewhere.core.scores import Scored
+
+ACCURACY = get_metric("accuracy")
 
 
 def hits(right: int, n: int) -> Scored:
@@ -70,6 +72,12 @@ def paired_sides(both: int, first: int, second: int, none: int) -> tuple[Scored,
     return tuple(Scored(side, y=[1] * n, row=range(n)) for side in (one, other))  # type: ignore[return-value]
 
 
+def test_models_that_agree_on_a_few_rows_are_not_known_to_agree_everywhere():
+    g = gap(*paired_sides(7, 0, 0, 7), metric="accuracy")
+    assert g.low < -0.1
+    assert g.high > 0.1
+
+
 @pytest.mark.parametrize(
     "counts",
     [(14, 5, 0, 22), (36, 12, 2, 0), (20, 10, 4, 30), (43, 0, 1, 0), (30, 5, 0, 3), (2, 8, 7, 3)],
@@ -79,8 +87,13 @@ def test_paired_differences_of_proportions_equal_square_and_add(
 ) -> None:
     g = gap(*paired_sides(*counts), metric="accuracy")
     np.testing.assert_allclose((g.estimate, g.low, g.high), square_and_add(*counts), atol=1e-10)
+    both = [
+        Scored(s.prediction, y=s.y, row=s.row, group=["a"] * s.n) for s in paired_sides(*counts)
+    ]
+    _, low, high = group_gaps(join(*both, ACCURACY).sampling(), ACCURACY, 0.95)
+    np.testing.assert_allclose((low[0], high[0]), (g.low, g.high), atol=1e-10)
     apart = gap(*(Scored(s.prediction, y=s.y) for s in paired_sides(*counts)), metric="accuracy")
-    if counts[0] * counts[3] > counts[1] * counts[2]:
+    if counts[0] * counts[3] - counts[1] * counts[2] > sum(counts) / 2:
         assert g.high - g.low < apart.high - apart.low
 
 

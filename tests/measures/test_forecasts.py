@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import inspect
+import pkgutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+import elsewhere.measures
 from elsewhere.core.errors import InputError
 from elsewhere.measures import forecasts
 from elsewhere.measures.forecasts import (
@@ -35,6 +39,15 @@ def calibrated(move: float, seed: int, n: int = 4000) -> tuple[np.ndarray, np.nd
     x = g.normal(size=n) + move
     p = 1 / (1 + np.exp(-2 * x))
     return x, p, (g.random(n) < p).astype(int)
+
+
+@pytest.mark.parametrize(
+    "name", [found.name for found in pkgutil.iter_modules(elsewhere.measures.__path__)]
+)
+def test_examples_run(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"elsewhere.measures.{name}"))
+    assert found.failed == 0
+    assert found.attempted > 0
 
 
 # --- sealed ------------------------------------------------------------------------------------

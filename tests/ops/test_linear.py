@@ -231,15 +231,31 @@ def test_huge_means_change_the_intercept_only(way: str, model: str, p: int) -> N
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_group_far_from_all_others_does_not_blur_them(model: str) -> None:
+@pytest.mark.parametrize("offset", [1e4, 1e6, 1e8])
+def test_a_group_far_from_all_others_does_not_blur_them(model: str, offset: float) -> None:
     x, numbers, codes, group = world(300, 3, 3, seed=4)
     y = target(model, numbers, codes)
     far = x.copy()
-    far[group == 0] += 1e8
+    far[group == 0] += offset
     kept = group != 0
     alone = estimator(model, 1.0).fit(x[kept], y[kept])
     refits = leave_one_group_out(far, y, group, model=model)
     np.testing.assert_allclose(refits.coefficients[0], alone.coef_.ravel(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_steps_from_the_fit_to_all_rows_are_enough(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each group is a tenth of the rows: no refit needs Newton steps of its own."""
+    x, _, codes, group = world(1000, 4, 10, seed=12, classes=classes)
+    group = np.random.default_rng(0).permutation(1000) % 10
+    own: list[Any] = []
+    plain = linear._newton_on_rows
+    monkeypatch.setattr(linear, "_newton_on_rows", lambda *a: own.append(a) or plain(*a))
+    refits = leave_one_group_out(x, codes, group, model="logistic")
+    assert not own
+    agree(refits, oracle(x, codes, group, way="without", model="logistic"))
 
 
 @pytest.mark.parametrize("way", FITS)
@@ -315,6 +331,7 @@ def test_order_names_and_layout_do_not_matter(way: str, model: str) -> None:
     padded = np.zeros((320, 9))
     padded[::2, 1::2] = x
     same(fit(padded[::2, 1::2], y, group, model=model), wanted)
+    same(fit(x.astype(object), y, group, model=model), wanted)
     same(fit(x.tolist(), y.tolist(), group.tolist(), model=model), wanted)
     single = x.astype(np.float32)
     assert fit(single, y, group, model=model).coefficients.dtype == np.float64
@@ -405,12 +422,14 @@ X, Y, G = np.arange(8.0).reshape(4, 2), np.array([0, 1, 1, 0]), np.array([0, 0, 
         ({"x": X[:0], "y": Y[:0], "group": G[:0]}, "x", "no rows"),
         ({"x": np.where(X == 5, np.nan, X)}, "x", r"1 rows with missing .*first: 2"),
         ({"x": np.where(X == 5, np.inf, X)}, "x", "infinite"),
-        ({"x": np.full((4, 2), "a")}, "x", "not numbers"),
+        ({"x": np.full((4, 2), "1")}, "x", "other than numbers"),
+        ({"x": np.full((4, 2), "a", dtype=object)}, "x", "other than numbers"),
+        ({"x": X.astype("M8[D]")}, "x", "other than numbers"),
         ({"y": Y[:3]}, "y", "3 values for 4 rows"),
         ({"y": np.array([0, 1, np.nan, 1])}, "y", "misses 1"),
         ({"y": np.zeros(4)}, "y", "one class"),
         ({"y": np.array([0, 0.5, 1, 1])}, "y", "fractions.*ridge"),
-        ({"y": list("abab"), "model": "ridge"}, "y", "not numbers"),
+        ({"y": list("abab"), "model": "ridge"}, "y", "other than numbers"),
         ({"y": np.array([0, np.inf, 1, 1]), "model": "ridge"}, "y", "infinite"),
         ({"group": G[:3]}, "group", "3 values for 4 rows"),
         ({"group": [0, None, 1, 1]}, "group", "misses 1"),

@@ -378,10 +378,11 @@ def key(name: str):
 def test_causes_are_summed_up_only_for_groups_that_measurably_lose():
     of = factory_fits.decomposition_of
     assert why(of(key("a"), 0.001, 0.0), of(key("b"), -0.1, 0.0)) == (
-        "no group loses measurably (2 groups looked at): nothing to explain."
+        "beside held-out rows of the other groups, no group loses measurably (2 groups looked at): "
+        "nothing to explain."
     )
     assert why(of(key("a"), 0.002, 0.05), of(key("b"), 0.001, 0.0), of(key("c"), 0.09, 0.0)) == (
-        "2 of 3 groups lose measurably: in 1 (a) most of it is a shift of y given x; in 1 (c) "
+        "beside held-out rows of the other groups, 2 of 3 groups lose measurably: in 1 (a) most of it is a shift of y given x; in 1 (c) "
         "most of it is covariate shift."
     )
     unsure = of(key("u"), 0.02, 0.02)
@@ -520,10 +521,13 @@ def test_terminals_show_the_ladders_the_causes_and_the_forecasts():
     lines = printed(factory_fits.fitted(), 300).split("\n")
     assert lines[1] == factory_fits.fitted().verdict()
     assert lines[2] == (
-        "boosting: random rows 0.762 · unseen date 0.679 · unseen month 0.659 · later 0.668"
+        "boosting: random rows 0.762 · unseen date 0.679 · unseen month 0.659 · later 0.668 "
+        "(random rows 0.771)"
     )
     assert lines[3].startswith("boosting without month, day: random rows 0.680 · unseen date")
-    assert lines[4].startswith("why by month: 7 of 11 groups lose measurably: ")
+    assert lines[4].startswith(
+        "why by month: beside held-out rows of the other groups, 7 of 11 groups lose measurably: "
+    )
     assert lines[5].startswith("forecasts by month: trust difference of confidences: ")
 
 

@@ -245,11 +245,9 @@ class _Planner:
         available = [min(family.available, here) for found in usable for family in found]
         available += [min(here, *(len(cut.train) for cut in cuts))] if cuts else []
         if not available:
+            why = next(iter(reasons[0].values()), "")
             raise InputError(
-                "--group",
-                f"leaves no group with {MIN_TRAIN} rows of other groups and two classes to train "
-                "on",
-                "larger groups, or fewer of them",
+                "--group", f"leaves no group to test ({why})", "other groups or blocks"
             )
         sizes = _common_sizes(available)
         random: dict[int, tuple[int, ...]] = {}
@@ -345,9 +343,12 @@ class _Planner:
     def _without_models(self, found: list[_Family]) -> dict[int, str]:
         """Name the groups for which no model can be trained."""
         why: dict[int, str] = {}
+        ground = self.ground
         for family in found:
             reason = ""
-            if family.available < MIN_TRAIN:
+            if ground.block is not None and _one_block(ground.block, family):
+                reason = "its rows are one block, so no model can know it and not the block"
+            elif family.available < MIN_TRAIN:
                 reason = f"only {family.available} rows of other groups to train on"
             elif any(self._one_class(candidate.train) for candidate in family.candidates):
                 reason = "the other groups have a single class to train on"
@@ -504,6 +505,15 @@ class _Planner:
         order = np.argsort(-n, kind="stable")[:MAX_GROUP_FITS]
         least = max(float(MIN_ONE), 0.1 * float(np.median(n[n > 0]))) if (n > 0).any() else MIN_ONE
         return sorted(int(g) for g in order if n[g] >= least)
+
+
+def _one_block(block: Integers, family: _Family) -> bool:
+    """Whether some group of a family is a single block."""
+    return any(
+        bool((block[rows] == block[rows][0]).all())
+        for g in family.groups
+        if len(rows := np.flatnonzero(family.codes == g)) > 1
+    )
 
 
 def _lost(family: Integers, block: Integers) -> float:

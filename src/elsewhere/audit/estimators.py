@@ -396,7 +396,7 @@ def _checked(recipe: Recipe, raw: Any, n: int, classes: Any, what: str) -> Float
         raise _odd(recipe, "are no numbers", what) from None
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
-    columns = recipe.n_classes if recipe.how == "predict_proba" else 0
+    columns = recipe.n_classes
     if found.shape[:1] != (n,) or found.ndim > 2 or (recipe.how == "predict" and found.ndim != 1):
         raise _odd(recipe, f"have shape {found.shape} for {n} rows", what)
     if not np.isfinite(found).all():
@@ -408,7 +408,8 @@ def _checked(recipe: Recipe, raw: Any, n: int, classes: Any, what: str) -> Float
         place: Integers = np.asarray(given, dtype=np.int64)
         if len(place) != found.shape[1] or int(place.max()) >= columns:
             raise _odd(recipe, f"have {found.shape[1]} columns for {columns} classes", what)
-        whole = np.zeros((n, columns))
+        unknown = 0.0 if recipe.how == "predict_proba" else float(found.min()) - 1.0
+        whole = np.full((n, columns), unknown)  # classes that the training rows lack
         whole[:, place] = found
         found = whole
         return found[:, 1] if columns == 2 else found

@@ -41,6 +41,9 @@ NAN = float("nan")
 MIN_STUDIED = 30
 """Rows on either side below which nothing is said about causes."""
 
+MAX_GROUPS = 24
+"""Groups that are studied, the largest ones."""
+
 MAX_WEIGHED = 4_000
 """Rows a side on which the weights of covariate shift are estimated."""
 
@@ -230,13 +233,16 @@ def explain(
         jobs: Processes; the result is the same for any number.
 
     Returns:
-        Decompositions by group, and forecasts with the smallest error first.
+        Decompositions of the largest groups, and forecasts with the smallest error first.
     """
     studies = [
         study
         for family in plan.unseen[q]
         for study in _studies(ground, plan, recipe, fitted, q, family, labels, level, seed)
     ]
+    size = sorted((len(study.elsewhere.loss) for study in studies), reverse=True)
+    least = size[MAX_GROUPS - 1] if len(size) > MAX_GROUPS else 0
+    studies = [study for study in studies if len(study.elsewhere.loss) >= least]
     small = sum(len(s.here.loss) + len(s.elsewhere.loss) for s in studies) < 20_000
     found = _each(study_group, studies, 1 if small else jobs)
     rows: dict[str, list[tuple[GroupKey, float, float]]] = {}

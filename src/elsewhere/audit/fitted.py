@@ -468,15 +468,10 @@ class _Assembly:
     def _fits(self) -> Fits:
         """Say what was fitted."""
         plan = self.plan
-        rows = {"random rows": max(plan.random), "unseen block": max(plan.block)}
-        if self.ground.block is None:
-            del rows["unseen block"]
-        for q, families in enumerate(plan.unseen):
-            for family in families:
-                key = f"unseen {_name(self.ground, q)}"
-                rows[key] = min(rows.get(key, family.size), family.size)
-        if plan.later is not None:
-            rows["later"] = plan.later.size
+        rows = {name: size for name, size, _ in self._rungs()}
+        for q, unseen in enumerate(plan.unseen[1:], 1):
+            if unseen:
+                rows[f"unseen {_name(self.ground, q)}"] = min(family.size for family in unseen)
         for q, one in enumerate(plan.one):
             if one:
                 rows[f"one {_name(self.ground, q)}"] = len(plan.fits[one[0][1]].train)

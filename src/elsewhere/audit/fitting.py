@@ -310,18 +310,25 @@ def _settings_of(template: Any) -> str:
     """Write down an estimator's settings."""
     if hasattr(template, "get_params"):
         return repr(methodcaller("get_params", deep=True)(template))
-    return repr(vars(template))
+    return repr(cast("dict[str, Any]", vars(template)))
 
 
 def _source(recipe: Recipe) -> str:
-    """Hash the file that defines the estimator's class."""
+    """Hash the files that define the estimator's class and the classes of its parts."""
     if recipe.takes == "matrix":
         return ""
-    try:
-        name = inspect.getsourcefile(cast("Any", type(recipe.template)))
-    except TypeError:
-        return ""
-    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if name else ""
+    parts: list[Any] = [recipe.template]
+    if hasattr(recipe.template, "get_params"):
+        parts += methodcaller("get_params", deep=True)(recipe.template).values()
+    files: set[str] = set()
+    for part in parts:
+        try:
+            files.add(inspect.getsourcefile(cast("Any", type(part))) or "")
+        except TypeError:  # numbers, text and the like have no file
+            continue
+    return "".join(
+        hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in sorted(files) if file
+    )
 
 
 def folder_for(keep: str | Path) -> Path:

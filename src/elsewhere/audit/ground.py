@@ -23,6 +23,7 @@ from elsewhere.audit.question import (
 )
 from elsewhere.core.arrays import Floats, Integers, Key, Objects, code, missing
 from elsewhere.core.errors import InputError
+from elsewhere.core.metrics import get_metric
 from elsewhere.core.scores import Scored
 from elsewhere.core.untyped import untyped
 from elsewhere.ops.duplicates import across_groups, as_blocks, exact_duplicates, near_duplicates
@@ -36,6 +37,9 @@ MAX_CLASSES = 20
 
 MAX_CATEGORIES = 254
 """Values of a text column that keep a code of their own; rarer ones share the last."""
+
+BY_CHANCE = 0.2
+"""Share of the rows with copies beyond which copies say little."""
 
 LONG_TEXT = 40
 """Mean length from which a text column is searched for near-duplicates."""
@@ -177,6 +181,8 @@ def prepare(source: Any, options: Options, name: str | None = None) -> Ground:
         + (f" ({len(classes)})" if classes else "")
     )
     groups = find_groups(columns, roles, options, one_sided=True)
+    if all(one.ordered for one in groups):  # time alone: its periods are the groups, too
+        groups = (replace(groups[0], ordered=False), *groups)
     checked = Scored(
         np.zeros(len(y)),
         block=column_of(columns, options.block),
@@ -184,7 +190,7 @@ def prepare(source: Any, options: Options, name: str | None = None) -> Ground:
     )
     block = None if checked.block is None else code(checked.block).codes
     made = code_features({f: columns[f] for f in features}, notes)
-    block, found = _duplicates(made, target, groups, block, options)
+    block, found = _duplicates(made, groups, block, options)
     notes += found
     question = Question(
         name or table.name,
@@ -218,9 +224,11 @@ def kind_of(y: Objects, options: Options) -> Kind:
     Returns:
         The kind of task.
     """
-    said = kind_said(options.estimator)
-    if said is not None:
+    said, numbers = kind_said(options.estimator), y.dtype.kind in "iuf"
+    if said == "classification" or (said == "regression" and numbers):
         return said
+    if numbers and options.metric is not None and get_metric(options.metric).needs == "value":
+        return "regression"
     if options.positive is not None or y.dtype.kind not in "iuf":
         return "classification"
     whole = y.dtype.kind != "f" or bool(np.equal(np.mod(y, 1), 0).all())
@@ -252,8 +260,8 @@ def _feature_names(table: Table, roles: list[str], options: Options) -> tuple[st
         found += (
             table.matching(spec, "--feature") if "*" in spec else (table.find(spec, "--feature"),)
         )
-    if not found:
-        found = [column for column in table.names if column not in roles]
+    if not found:  # a column without a name is the row number that some programs write
+        found = [c for c in table.names if c not in roles and c.strip()]
     names = tuple(dict.fromkeys(column for column in found if column not in ignored))
     target = names_of(options.target)
     if set(names) & set(target):
@@ -338,7 +346,6 @@ def _codes(name: str, values: Objects, notes: list[str]) -> Floats:
 
 def _duplicates(
     features: Features,
-    target: Objects,
     groups: tuple[GroupColumns, ...],
     block: Integers | None,
     options: Options,
@@ -347,8 +354,8 @@ def _duplicates(
     if options.duplicates == "ignore":
         return block, []
     notes: list[str] = []
-    everything = [target, *features.columns.values()]
-    clusters = {"an exact copy (all features and the target)": exact_duplicates(everything)}
+    # By features alone: labels must not decide which rows stay together.
+    clusters = {"an exact copy (all features)": exact_duplicates(list(features.columns.values()))}
     for name in features.categorical:
         values = features.columns[name]
         if len(values) <= MAX_TEXTS and _mean_length(values) >= LONG_TEXT:
@@ -364,6 +371,8 @@ def _duplicates(
             continue
         column = " x ".join(groups[0].columns)
         note = f"{found.n_rows} rows have {what} in another {column}"
+        if found.n_rows > BY_CHANCE * len(cluster):
+            note += " (so many that most may agree by chance: the features take few values)"
         if options.duplicates == "block":
             block = as_blocks(cluster, block)
             notes.append(f"{note}; copies were kept together as blocks")

@@ -261,6 +261,9 @@ def _check_no_fits(options: Options, keep: str | Path | None) -> None:
         "--without": options.without,
         "--merge": options.merge,
         "--keep": keep,
+        "--duplicates": options.duplicates != "report",
+        "--folds": options.folds != 5,
+        "--no-explain": not options.explain,
     }
     for option, value in given.items():
         if value:

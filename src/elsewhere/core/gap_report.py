@@ -346,8 +346,13 @@ class GapReport:
         g, grouping = self.gap, self.headline
         if not np.isfinite(g.estimate):
             return f"no gap can be computed by {grouping.name}: {g.reason or 'too few rows'}"
+        places = 3 if max(abs(g.here), abs(g.elsewhere)) < 10 else 1
+
+        def text(value: float) -> str:
+            return f"{value:.{places}f}"
+
         if grouping.contrast == "here and elsewhere":
-            first, second = f"here {g.here:.3f}", f"elsewhere {g.elsewhere:.3f}"
+            first, second = f"here {text(g.here)}", f"elsewhere {text(g.elsewhere)}"
         else:
             alone = len(grouping.worst) == 1
             who = (
@@ -359,8 +364,8 @@ class GapReport:
                     else f"highest {grouping.name}"
                 )
             )
-            first, second = f"other groups {g.here:.3f}", f"{who} {g.elsewhere:.3f}"
-        line = f"{first} · {second} · gap {g.estimate:.3f} [{g.low:.3f}, {g.high:.3f}]"
+            first, second = f"other groups {text(g.here)}", f"{who} {text(g.elsewhere)}"
+        line = f"{first} · {second} · gap {text(g.estimate)} [{text(g.low)}, {text(g.high)}]"
         if np.isfinite(g.next_low):
             line += f" · next {grouping.name} [{g.next_low:.2f}, {g.next_high:.2f}]"
         return line

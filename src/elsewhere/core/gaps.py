@@ -9,7 +9,13 @@ import numpy as np
 
 from elsewhere.core.arrays import Floats, Integers, Key, Objects, code, number
 from elsewhere.core.errors import InputError
-from elsewhere.core.intervals import Moments, difference, interval, quantile
+from elsewhere.core.intervals import (
+    Moments,
+    difference,
+    interval,
+    paired_correlation,
+    quantile,
+)
 from elsewhere.core.metrics import Metric, get_metric
 from elsewhere.core.metrics.mix import Mix, with_mix
 from elsewhere.core.sampling import Sampling, sample
@@ -332,11 +338,15 @@ def compare(
         Fields of `Gap` by name.
     """
     bounded = metric.scale != "real"
-    ends: list[tuple[Floats, Floats, Floats]] = []
-    for side in (0, 1):
-        moments = sampling.average(side, shares[side], bounded=bounded)
-        ends.append((moments.value, *interval(moments, metric.scale, level)))
-    together = sampling.correlation((0, shares[0]), (1, shares[1]))
+    both = [sampling.average(side, shares[side], bounded=bounded) for side in (0, 1)]
+    ends = [(moments.value, *interval(moments, metric.scale, level)) for moments in both]
+    together = paired_correlation(
+        sampling.correlation((0, shares[0]), (1, shares[1])),
+        both[0].value,
+        both[1].value,
+        np.minimum(both[0].size, both[1].size),
+        metric.scale,
+    )
     first, second = ends if metric.greater_is_better else ends[::-1]
     low, high = difference(first, second, together)
     return {
@@ -373,8 +383,15 @@ def group_gaps(
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.sqrt(cells.variance[:, 0] * cells.variance[:, 1])
         together = np.where(scale > 0, sampling.covariance() / scale, 0.0)
+    together = paired_correlation(
+        np.clip(together, -1, 1),
+        cells.value[:, 0],
+        cells.value[:, 1],
+        cells.size.min(axis=1),
+        metric.scale,
+    )
     first, second = ends if metric.greater_is_better else ends[::-1]
-    low, high = difference(first, second, np.clip(together, -1, 1))
+    low, high = difference(first, second, together)
     return first[0] - second[0], low, high
 
 

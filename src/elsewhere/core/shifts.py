@@ -53,7 +53,7 @@ class Transfer:
 
     Args:
         keys: Groups, ordered so that those whose models do alike stand together.
-        value: value[i][j] is the metric of the model of keys[i] on held-out rows of keys[j].
+        value: `value[i][j]` is the metric of the model of keys[i] on held-out rows of keys[j].
         low: Lower limits, each for its cell alone.
         high: Upper limits.
         cluster: Number of each group's cluster, from 0, in the order of `keys`; all 0 where the

@@ -269,12 +269,7 @@ def _features(x: Any) -> Objects:
     if table.ndim != 2 or not table.shape[1]:
         raise InputError("x", f"has shape {table.shape}", "(rows, features), at least one feature")
     if table.dtype.kind not in "biuf":
-        try:
-            table = table.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                "x", f"holds {table.dtype}, not numbers", "numbers", "code text as numbers first"
-            ) from error
+        table = _as_numbers(table, "x")
     if not all(np.isfinite(table[k : k + ROWS]).all() for k in range(0, len(table), ROWS)):
         bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
         first = ", ".join(str(row) for row in bad[:5])
@@ -287,15 +282,24 @@ def _features(x: Any) -> Objects:
     return table
 
 
+def _as_numbers(array: Objects, argument: str) -> Floats:
+    """Turn numbers of any type, Python's among them, into float64; a copy."""
+    try:
+        if array.dtype.kind not in "biufO":
+            raise TypeError(array.dtype)
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            argument, "holds something other than numbers", "numbers", "code text and dates first"
+        ) from error
+
+
 def _numbers(values: Any, argument: str, n: int) -> Floats:
     """Check one finite number for each row."""
     array = as_array(values, argument)
     if len(array) != n:
         raise InputError(argument, f"has {len(array)} values for {n} rows", "one for each row")
-    try:
-        found = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(argument, f"holds {array.dtype}, not numbers", "numbers") from error
+    found = _as_numbers(array, argument)
     if not np.isfinite(found).all():
         raise InputError(argument, "has infinite values", "finite numbers")
     return found

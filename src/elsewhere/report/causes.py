@@ -168,14 +168,20 @@ def summed_up(context: Context, found: Sequence[Decomposition]) -> str:
     worse = measurable(known)
     of = context.plural(len(known), "group")
     if not worse:
-        return f"No group loses measurably ({of} looked at): nothing to explain."
+        return (
+            f"Beside held-out rows of the other groups, no group loses measurably ({of} looked "
+            "at): nothing to explain."
+        )
     names: dict[str, list[str]] = {}
     for one in worse:
         names.setdefault(_said_of(context, one), []).append(context.group_in_text(one.key))
     order = sorted(names, key=lambda said: (said in (UNSURE, UNKNOWN), -len(names[said])))
     said = [f"in {len(names[what])} ({context.few(names[what])}) {what}" for what in order]
     verb = "loses" if len(worse) == 1 else "lose"
-    return f"{len(worse)} of {of} {verb} measurably: {'; '.join(said)}."
+    return (
+        f"Beside held-out rows of the other groups, {len(worse)} of {of} {verb} measurably: "
+        f"{'; '.join(said)}."
+    )
 
 
 def _said_of(context: Context, one: Decomposition) -> str:

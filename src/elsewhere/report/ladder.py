@@ -243,10 +243,17 @@ def ladder_line(context: Context, model: ModelAudit, name: str) -> str:
         name: Its name as shown.
 
     Returns:
-        Like "boosting: random rows 0.762 · unseen date 0.679 · unseen month 0.659".
+        Like "boosting: random rows 0.762 · unseen date 0.679 · unseen month 0.659"; with what
+        random rows show where a step has rows or a training size of its own.
     """
-    one = context.numbers.one
-    steps = [f"{context.text(r.name)} {one(r.gap.elsewhere)}" for r in model.ladder[:MODELS]]
+    one, first = context.numbers.one, model.ladder[0]
+
+    def step(rung: Rung) -> str:
+        text = f"{context.text(rung.name)} {one(rung.gap.elsewhere)}"
+        own = rung.n_train != first.n_train or rung.gap.n_rows != first.gap.n_rows
+        return f"{text} (random rows {one(rung.gap.here)})" if own else text
+
+    steps = [step(rung) for rung in model.ladder[:MODELS]]
     more = len(model.ladder) - MODELS
     return f"{name}: {' · '.join(steps)}" + (f" · and {more} more" if more > 0 else "")
 
