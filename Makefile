@@ -7,7 +7,7 @@ BENCH := .venv-bench/bin
 
 .PHONY: run test test-long test-min lint format types contracts studies bench docs assets serve browser clean
 
-run: .venv/.run assets-run  ## Predict the flights of 2013, audit the predictions, print the report's path.
+run: .venv/.run assets-run  ## Fit models of flights under every shift, audit them, print the report's path.
 	$(BIN)/python examples/audit_flights.py --out reports
 
 test: .venv/.dev assets browser  ## All tests in their quick forms.
@@ -34,10 +34,11 @@ contracts: .venv/.dev
 	$(BIN)/lint-imports --no-cache
 
 studies:  ## Studies at CPU scale.
-	@echo "no studies are built yet: this version holds the core and the audit of predictions"
+	@echo "no studies are built yet: this version holds the core and the audit"
 
 bench: .venv-bench/.done  ## Speed beside well-known peers, in one run.
-	$(BENCH)/python benchmarks/statistics.py
+	$(BENCH)/python benchmarks/intervals.py
+	$(BENCH)/python benchmarks/linear.py
 
 docs: .venv/.docs  ## Build the documentation, strictly.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -39,12 +39,13 @@ _HOMES = {
     "grouped_scores": "core.grouped",
     "metric_names": "core.metrics",
 }
-_ROOMS = ("audit", "core", "data", "report", "testing")
+_ROOMS = ("audit", "core", "data", "measures", "report", "testing")
 
 __all__ = [  # noqa: PLE0604 (names, though gathered from a table)
     "__version__",
     "audit",
     "data",
+    "measures",
     "report",
     "testing",
     *_HOMES,
