@@ -9,6 +9,7 @@ from sklearn.datasets import load_breast_cancer
 from elsewhere.core.errors import InputError
 from elsewhere.measures.two_sample import (
     FLOOR,
+    CrossFitted,
     Sides,
     canonical_order,
     classifier_two_sample,
@@ -151,11 +152,27 @@ def test_the_area_counts_pairs_of_held_out_rows() -> None:
     fold = deal(sides, seed=3, name="two sample")
     logit = cross_fit(
         x[order], sides.side, sides, fold, (), seed=3, name="two sample", classifier=True
-    )
+    ).held
     pairs = [
         0.5 * (u == v) + (u > v) for u in logit[sides.side == 1] for v in logit[sides.side == 0]
     ]
     assert classifier_two_sample(a, b, seed=3).auc == pytest.approx(np.mean(pairs), abs=1e-12)
+
+
+def test_noise_is_half_of_what_new_rows_cost_more() -> None:
+    """Straight lines of p coefficients through n rows: p / n of the error's variance."""
+    g = rng(17)
+    n, p = 600, 30
+    x = g.normal(size=(n, p))
+    y = x[:, 0] + g.normal(size=n)
+    fold, held, inside = np.arange(n) % 3, np.empty(n), np.full((3, n), np.nan)
+    for k in range(3):
+        learn = fold != k
+        line = np.linalg.lstsq(x[learn], y[learn], rcond=None)[0]
+        held[~learn], inside[k, learn] = x[~learn] @ line, x[learn] @ line
+    sides = Sides(np.arange(n) % 2, None, np.ones(n))
+    assert CrossFitted(held, inside).noise(y, sides) == pytest.approx(p / 400, rel=0.35)
+    assert CrossFitted(np.zeros(n), np.zeros((1, n))).noise(y, sides) == 0
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -102,9 +102,8 @@ def decompose(
     Returns:
         Both readings with intervals by the influence of each block. Parts are NaN, with a reason,
         where the sides share less than 5 % or a side has too few rows or blocks. The order of
-        rows has no effect. The group's key is left empty. The limits count influences to first
-        order: those of covariate shift are a little narrow where rows are few (simulated coverage
-        at .95: about .92 with 800 rows a side).
+        rows has no effect. The group's key is left empty. Limits of the parts by features count
+        the noise of the two models as well; where rows are few, those of covariate shift are wide.
 
     Raises:
         InputError: Arrays of unlike shape, losses or features that are no numbers, and the like.
@@ -145,18 +144,23 @@ def decompose(
     if not len(fold):
         reason = "a side has one block only, which cannot be both learnt from and held out"
         return _result(loss, rows, means, total, classes, reason)
-    apart = tell_apart(x, sides, columns, level=level, seed=seed, name="decompose", fold=fold)
-    given_x, shared = _given_features(rows, sub, apart, fold, columns, seed)
+    apart, noise = tell_apart(
+        x, sides, columns, level=level, seed=seed, name="decompose", fold=fold
+    )
+    given_x = _given_features(rows, sub, apart, noise, fold, columns, seed)
+    shared = float(np.clip(4 * given_x.overlap, 0.0, 1.0))
     if shared < MIN_SHARED:
         reason = (
             "the features tell the sides apart almost everywhere: what they share is too little "
             "to compare y given x"
         )
         return _result(loss, rows, means, total, classes, reason, apart, shared)
-    effect, influence = given_x
+    effect, influence, extra = given_x.effect, given_x.influence, given_x.extra
     parts = (
-        _part("covariate shift", total.estimate - effect, total_sign - influence, rows, level),
-        _part("shift of y given x", effect, influence, rows, level),
+        _part(
+            "covariate shift", total.estimate - effect, total_sign - influence, rows, level, extra
+        ),
+        _part("shift of y given x", effect, influence, rows, level, extra),
     )
     within = _within(rows, sub, fold, columns, classes, level, seed)
     return _result(loss, rows, means, total, classes, "", apart, shared, parts, within)
@@ -268,13 +272,12 @@ def _centred(rows: _Rows, values: Floats, means: Sequence[float]) -> Floats:
     return (values - np.array(means)[rows.side]) / n[rows.side]
 
 
-def _part(name: str, estimate: float, influence: Floats, rows: _Rows, level: float) -> Part:
-    """Give an estimate Student's interval from the influences of rows, summed over units.
+def _variance(influence: Floats, rows: _Rows) -> tuple[float, float]:
+    """Variance from the influences of rows, summed over units, and its degrees of freedom.
 
-    Degrees of freedom as for a difference of two means (Welch), at most those of the units.
+    The latter as for a difference of two means (Welch), at most those of the units; 0 where a side
+    has a single unit, which shows no variance.
     """
-    if not np.isfinite(estimate):
-        return Part(name, NAN, NAN, NAN)
     if rows.unit is None:
         squares = sums(rows.side, 2, influence**2)
         units = np.array(rows.n, dtype=np.float64)
@@ -286,32 +289,64 @@ def _part(name: str, estimate: float, influence: Floats, rows: _Rows, level: flo
         units = np.array([rows.units(0), rows.units(1)], dtype=np.float64)
         cross, whole = 2 * float(moved[0] @ moved[1]), float(n)
     if units.min() < 2:
-        return Part(name, estimate, -np.inf, np.inf)
+        return np.inf, 0.0
     squares = squares * units / (units - 1)
-    variance = max(float(squares.sum()) + cross, 0.0)
     below = float((squares**2 / (units - 1)).sum())
     freedom = float(squares.sum()) ** 2 / below if below > 0 else float(units.sum() - 2)
-    half = float(quantile((1 + level) / 2, min(freedom, whole - 1)) * np.sqrt(variance))
+    return max(float(squares.sum()) + cross, 0.0), min(freedom, whole - 1)
+
+
+def _part(
+    name: str, estimate: float, influence: Floats, rows: _Rows, level: float, extra: float = 0.0
+) -> Part:
+    """Give an estimate Student's interval; `extra` is variance that influences do not show."""
+    if not np.isfinite(estimate):
+        return Part(name, NAN, NAN, NAN)
+    variance, freedom = _variance(influence, rows)
+    half = float(quantile((1 + level) / 2, freedom) * np.sqrt(variance + extra))
     return Part(name, float(estimate), float(estimate) - half, float(estimate) + half)
 
 
 # --- by features --------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class _GivenFeatures:
+    """Difference of losses at shared features.
+
+    Args:
+        effect: The difference.
+        influence: Influence of each row on it, of all rows.
+        extra: Variance that influences do not show.
+        overlap: Mean of pi (1 - pi) over the even mixture.
+    """
+
+    effect: float
+    influence: Floats
+    extra: float
+    overlap: float
+
+
 def _given_features(
     rows: _Rows,
     sub: Integers,
     apart: TwoSample,
+    noise: float,
     fold: Integers,
     categorical: Sequence[int],
     seed: int,
-) -> tuple[tuple[float, Floats], float]:
-    """Difference of losses at shared features, with influences of all rows, and the overlap.
+) -> _GivenFeatures:
+    """Compare losses at shared features by residuals.
 
     With pi the probability of elsewhere given x at equal prior, and m the mean loss given x in
     the even mixture, the difference is E[(T - pi)(l - m)] / E[(T - pi)^2]. Written out, this is
     the one-step estimate of the difference of E[pi (1 - pi) mu] / E[pi (1 - pi)] between the two
     sides' mean losses mu: the terms in mu join to m = pi mu_Q + (1 - pi) mu_P.
+
+    Both models are noisy. A row's residual of the side meets other rows' residuals of the loss
+    twice: through the noise of m at the row, and through the noise of pi at the others. The two
+    add up pair by pair, so that their variance is twice what the products of single rows show:
+    the missing half is given as extra variance. (It falls with the square of the number of rows.)
     """
     side, loss = rows.side[sub], rows.loss[sub]
     sides = Sides(side, None, np.ones(len(sub)))
@@ -320,15 +355,20 @@ def _given_features(
     )
     n = sums(side, 2)
     w = (0.5 / n)[side]
-    away = side - apart.probability
-    above, below = away * (loss - mean), away**2
+    away, left = side - apart.probability, loss - mean.held
+    above, below = away * left, away**2
     overlap = float(w @ below)
     effect = float(w @ above) / overlap
     own = (above - effect * below) / overlap
     own = own - (sums(side, 2, own) / n)[side]
     influence = np.zeros(len(rows.loss))
     influence[sub] = w * own
-    return (effect, influence), float(np.clip(4 * overlap, 0.0, 1.0))
+    products = overlap * mean.noise(loss, sides) + noise * float(w @ left**2)
+    extra = products / overlap**2 * float(w @ w)
+    if rows.unit is not None and (alone := float(influence @ influence)) > 0:
+        # Rows of a block err together in these products as they do in the influences.
+        extra *= max(_variance(influence, rows)[0] / alone, 1.0)
+    return _GivenFeatures(effect, influence, extra, overlap)
 
 
 # --- by classes ---------------------------------------------------------------------------------
@@ -415,7 +455,7 @@ def _within(
         factor = np.where(counts[0] > 0, counts[1] / counts[0], 0.0)
     weight = np.where(side == 0, factor[y], 1.0)
     table = np.column_stack([rows.x[sub], y.astype(np.float64)])
-    found = tell_apart(
+    found, _ = tell_apart(
         table,
         Sides(side, rows.unit_at(sub), weight),
         (*categorical, table.shape[1] - 1),

@@ -142,7 +142,7 @@ def classifier_two_sample(
     order = canonical_order(x, side, weight, unit)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    found = tell_apart(
+    found, _ = tell_apart(
         x[order],
         Sides(side[order], None if unit is None else unit[order], weight[order]),
         columns,
@@ -194,6 +194,42 @@ class Sides:
         return w * (n / np.maximum(total, 1e-300))[self.side]
 
 
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """Predictions of models that were each fitted without one fold.
+
+    Args:
+        held: For each row the prediction of the model that did not see it, shape (n,).
+        inside: Predictions of each model for the rows that it learnt from, NaN elsewhere, shape
+            (folds, n).
+    """
+
+    held: Floats
+    inside: Floats
+
+    def noise(self, target: Floats | Integers, sides: Sides) -> float:
+        """Mean square by which predictions vary with the rows that were learnt from.
+
+        A model's error on new rows exceeds that on its own by twice this much (for least squares
+        with p coefficients both are the error's variance times 1 + p / n and 1 - p / n).
+
+        Args:
+            target: What is predicted, shape (n,).
+            sides: Both sides weigh the same.
+
+        Returns:
+            Half of the excess, at least 0.
+        """
+        w = sides.even()
+        new = float(np.average((target - self.held) ** 2, weights=w))
+        own = [
+            float(np.average((target - one)[used] ** 2, weights=w[used]))
+            for one in self.inside
+            for used in [~np.isnan(one)]
+        ]
+        return max(new - float(np.mean(own)), 0.0) / 2
+
+
 def tell_apart(
     x: Floats,
     sides: Sides,
@@ -203,7 +239,7 @@ def tell_apart(
     seed: int,
     name: str,
     fold: Integers | None = None,
-) -> TwoSample:
+) -> tuple[TwoSample, float]:
     """Cross-fit a classifier of sides on rows in a fixed order.
 
     Args:
@@ -216,7 +252,8 @@ def tell_apart(
         fold: Fold of each row, shape (n,); dealt here when absent.
 
     Returns:
-        Area and probabilities in the order of the rows, or NaN and the reason.
+        Area and probabilities in the order of the rows, or NaN and the reason; and the mean
+        square by which the probabilities vary with the rows that were learnt from.
     """
     n = sums(sides.side, 2)
     counted = sums(sides.side, 2, (sides.weight > 0).astype(np.float64))
@@ -224,17 +261,18 @@ def tell_apart(
     size = (int(n[0]), int(n[1]))
     if counted.min() < MIN_CLASS_ROWS:
         reason = f"a side has fewer than {MIN_CLASS_ROWS} rows ({size[0]} and {size[1]})"
-        return TwoSample(NAN, NAN, NAN, NAN, nothing, size, reason)
+        return TwoSample(NAN, NAN, NAN, NAN, nothing, size, reason), NAN
     fold = deal(sides, seed=seed, name=name) if fold is None else fold
     if not len(fold):
         reason = "a side has one block only, which cannot be both learnt from and held out"
-        return TwoSample(NAN, NAN, NAN, NAN, nothing, size, reason)
+        return TwoSample(NAN, NAN, NAN, NAN, nothing, size, reason), NAN
     logit = cross_fit(
         x, sides.side, sides, fold, categorical, seed=seed, name=name, classifier=True
     )
-    area = _area(logit, sides, level)
-    probability = _recalibrated(logit, sides, fold)
-    return TwoSample(*area, probability, size)
+    area = _area(logit.held, sides, level)
+    probability, slope = _recalibrated(logit, sides, fold)
+    noise = min(slope, 1.0) * probability.noise(sides.side, sides)
+    return TwoSample(*area, probability.held, size), noise
 
 
 def deal(sides: Sides, *, seed: int, name: str) -> Integers:
@@ -286,7 +324,7 @@ def cross_fit(
     seed: int,
     name: str,
     classifier: bool,
-) -> Floats:
+) -> CrossFitted:
     """Predict each row by a small gradient boosting model that did not see its fold.
 
     Args:
@@ -300,7 +338,7 @@ def cross_fit(
         classifier: Whether the target is 0 or 1 and log odds are wanted.
 
     Returns:
-        Predictions, shape (n,).
+        Predictions for held-out rows and for those learnt from.
 
     Cost: one fit a fold.
     """
@@ -314,10 +352,11 @@ def cross_fit(
     some = ~np.isnan(x).all(axis=0)
     table = in_steps(x[:, some])
     codes = np.isin(np.arange(x.shape[1]), np.asarray(categorical, dtype=np.int64))[some]
-    found = np.zeros(len(x))
+    folds = np.unique(fold)
+    found, inside = np.zeros(len(x)), np.full((len(folds), len(x)), np.nan)
     if not table.shape[1]:
         table, codes = np.zeros((len(x), 1)), np.zeros(1, dtype=bool)
-    for k in np.unique(fold):
+    for i, k in enumerate(folds):
         learn = fold != k
         w = sides.even(learn)
         learn = w > 0
@@ -331,9 +370,10 @@ def cross_fit(
             random_state=int(generator(seed, "model", name, int(k)).integers(2**31)),
         )
         model.fit(table[learn], target[learn], sample_weight=w[learn])
-        held = table[fold == k]
-        found[fold == k] = model.decision_function(held) if classifier else model.predict(held)
-    return found
+        answer = model.decision_function if classifier else model.predict
+        found[fold == k] = answer(table[fold == k])
+        inside[i, learn] = answer(table[learn])
+    return CrossFitted(found, inside)
 
 
 def in_steps(x: Floats) -> Floats:
@@ -395,21 +435,24 @@ def _chance(one: Moments, scale: Any) -> float:
     return half if z > 0 else 1 - half
 
 
-def _recalibrated(logit: Floats, sides: Sides, fold: Integers) -> Floats:
-    """Probability at equal prior, recalibrated by a line through the log odds of other folds.
+def _recalibrated(logit: CrossFitted, sides: Sides, fold: Integers) -> tuple[CrossFitted, float]:
+    """Probabilities at equal prior, recalibrated by a line through the log odds of other folds.
 
     Out of fold, boosting is too sure of itself where there is little to learn; the slope, drawn
-    towards 1 by one row's worth, shrinks that away.
+    towards 1 by one row's worth, shrinks that away. Gives the mean slope as well: that share of
+    the excess of errors is left after the shrinking.
     """
     special = untyped("scipy.special")
-    margin = float(np.log(1 / FLOOR - 1))
-    z = np.clip(logit, -2 * margin, 2 * margin)
-    found = np.empty(len(z))
-    for k in np.unique(fold):
-        w = sides.even(fold != k)
-        intercept, slope = _line(z, sides.side, w)
-        found[fold == k] = special.expit(intercept + max(slope, 0.0) * z[fold == k])
-    return np.clip(found, FLOOR, 1 - FLOOR)
+    edge = 2 * float(np.log(1 / FLOOR - 1))
+    z, inside = np.clip(logit.held, -edge, edge), np.clip(logit.inside, -edge, edge)
+    found, slopes = np.empty(len(z)), []
+    for i, k in enumerate(np.unique(fold)):
+        intercept, slope = _line(z, sides.side, sides.even(fold != k))
+        slopes.append(max(slope, 0.0))
+        found[fold == k] = special.expit(intercept + slopes[-1] * z[fold == k])
+        inside[i] = special.expit(intercept + slopes[-1] * inside[i])
+    probability = CrossFitted(*(np.clip(p, FLOOR, 1 - FLOOR) for p in (found, inside)))
+    return probability, float(np.mean(slopes))
 
 
 def _line(z: Floats, side: Integers, weight: Floats) -> tuple[float, float]:
