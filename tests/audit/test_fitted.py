@@ -304,6 +304,12 @@ def test_copies_in_other_groups_are_reported_and_can_be_kept_together():
     assert any("unseen block" in rung.name for rung in kept.models[0].ladder)
 
 
+def test_a_second_grouping_without_models_is_left_out_with_a_reason():
+    report = audit(patients(), group=["site", "patient"], block="patient")
+    assert [g.name for g in report.models[0].groupings] == ["site"]
+    assert any("its rows are one block" in note for note in report.notes)
+
+
 def test_a_baseline_and_a_pair():
     table = worlds.table("y given x", 600)
     first = audit(table, feature=["a"], pair=("A", "B"))

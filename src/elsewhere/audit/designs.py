@@ -235,7 +235,7 @@ class _Planner:
             [family for family in found if not set(family.groups) & set(why)]
             for found, why in zip(by_grouping, reasons, strict=True)
         ]
-        self._check_classes(usable[0])
+        self._check_first(usable[0], reasons[0])
         cuts = self._cuts()
         here = min(
             int((fold != k).sum())
@@ -244,11 +244,6 @@ class _Planner:
         )
         available = [min(family.available, here) for found in usable for family in found]
         available += [min(here, *(len(cut.train) for cut in cuts))] if cuts else []
-        if not available:
-            why = next(iter(reasons[0].values()), "")
-            raise InputError(
-                "--group", f"leaves no group to test ({why})", "other groups or blocks"
-            )
         sizes = _common_sizes(available)
         random: dict[int, tuple[int, ...]] = {}
         block: dict[int, tuple[int, ...]] = {}
@@ -363,14 +358,21 @@ class _Planner:
         seen = self.ground.target[rows]
         return len(seen) == 0 or bool((seen == seen[0]).all())
 
-    def _check_classes(self, usable: list[_Family]) -> None:
-        """Refuse a table whose rows that can be tested elsewhere have one class."""
+    def _check_first(self, usable: list[_Family], why: dict[int, str]) -> None:
+        """Refuse a table whose first grouping, the headline's, leaves nothing to test."""
         columns = self.ground.groupings[0]
+        name = " x ".join(columns.columns)
+        if not usable:
+            raise InputError(
+                "--group",
+                f"{name!r} leaves no group to test ({next(iter(why.values()))})",
+                "other groups, or other blocks",
+            )
         tested = [g for family in usable for g in family.groups]
-        if tested and self._one_class(np.flatnonzero(np.isin(columns.coded.codes, tested))):
+        if self._one_class(np.flatnonzero(np.isin(columns.coded.codes, tested))):
             raise InputError(
                 "--target",
-                f"has its classes in a single {' x '.join(columns.columns)}",
+                f"has its classes in a single {name}",
                 "several classes in several groups",
                 "another --group, or --merge",
             )

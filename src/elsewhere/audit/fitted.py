@@ -36,7 +36,13 @@ from elsewhere.audit.predictions import (
 from elsewhere.audit.question import GroupColumns, Model, Options, Question, names_of
 from elsewhere.core.arrays import Booleans, Coded, Floats, Integers, Objects, missing
 from elsewhere.core.errors import InputError
-from elsewhere.core.gap_report import Comparison, GapReport, Grouping, ModelAudit
+from elsewhere.core.gap_report import (
+    Comparison,
+    GapReport,
+    GroupCalibration,
+    Grouping,
+    ModelAudit,
+)
 from elsewhere.core.gaps import Gap, gap_of, join
 from elsewhere.core.intervals import simultaneous
 from elsewhere.core.metrics import get_metric
@@ -197,13 +203,13 @@ class _Assembly:
     def report(self) -> GapReport:
         """Audit every shift and put the report together."""
         ground, plan, level = self.ground, self.plan, self.how.level
-        questions = [self._question(q) for q in range(len(plan.unseen))]
+        questions = {q: self._question(q) for q, unseen in enumerate(plan.unseen) if unseen}
         total = len(self.fitted) * (len(questions) + 2)
         step, done = self.how.on_step, 0
         models: list[ModelAudit] = []
         for v, each in enumerate(self.fitted):
             groupings: list[Grouping] = []
-            for q, question in enumerate(questions):
+            for q, question in questions.items():
                 step(done := done + 1, total, f"{each.variant.name} by {_name(ground, q)}")
                 found = one_grouping(question, question.models[v], question.groups[0], level)
                 groupings.append(self._explained(found, v, q))
@@ -212,7 +218,7 @@ class _Assembly:
                 step(done := done + 1, total, f"{each.variant.name} over time")
                 groupings.append(one_grouping(later, later.models[v], later.groups[0], level))
             first = questions[0]
-            curves, reason = calibrations(first, first.models[v], level)
+            curves, reason = self._calibrated(first, v)
             models.append(
                 ModelAudit(
                     each.variant.name,
@@ -245,6 +251,12 @@ class _Assembly:
         if self.how.baseline is not None:
             report = replace(report, change=change_since(self.how.baseline, report, questions[0]))
         return report
+
+    def _calibrated(self, question: Question, v: int) -> tuple[tuple[GroupCalibration, ...], str]:
+        """Calibrate what the estimator calls probabilities."""
+        if self.recipe.how == "decision_function":
+            return (), "decision values are no probabilities"
+        return calibrations(question, question.models[v], self.how.level)
 
     # --- predictions ---------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ They work wherever scikit-learn takes `cv=`, for example in `cross_val_score` or
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -55,23 +56,21 @@ class ShiftSplit(BaseCrossValidator):
             raise InputError("groups", f"has {len(labels)} rows", f"{n}, as many as X")
         yield from self.parts(n, y, labels)
 
+    @abstractmethod
     def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
         """Yield the splits of n checked rows."""
-        raise NotImplementedError
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
         """Count the splits; the same arguments as `split`."""
         return sum(1 for _ in self.split(X, y, groups))
 
 
-class UnseenExamples(ShiftSplit):
-    """Random rows: the split that most reports use, and the easiest one.
+class Folds(ShiftSplit):
+    """What splitters with a fixed number of folds share.
 
     Args:
         n_splits: Number of folds, at least 2.
         seed: Seed of the folds.
-
-    With a target of classes, every fold gets its share of each class.
     """
 
     def __init__(self, n_splits: int = 5, *, seed: int = 0) -> None:
@@ -82,6 +81,17 @@ class UnseenExamples(ShiftSplit):
         """Return the number of folds."""
         return self.n_splits
 
+
+class UnseenExamples(Folds):
+    """Random rows: the split that most reports use, and the easiest one.
+
+    Args:
+        n_splits: Number of folds, at least 2.
+        seed: Seed of the folds.
+
+    With a target of classes, every fold gets its share of each class.
+    """
+
     def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
         """Yield one split a fold."""
         if n < self.n_splits:
@@ -89,7 +99,7 @@ class UnseenExamples(ShiftSplit):
         yield from each_fold(row_folds(n, self.n_splits, y=y, seed=self.seed))
 
 
-class UnseenBlock(ShiftSplit):
+class UnseenBlock(Folds):
     """Whole blocks (patients, days): nothing of a test row's block is in training.
 
     Args:
@@ -100,14 +110,6 @@ class UnseenBlock(ShiftSplit):
     """
 
     needs = "the block of each row"
-
-    def __init__(self, n_splits: int = 5, *, seed: int = 0) -> None:
-        self.n_splits = _at_least_two(n_splits)
-        self.seed = seed
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
-        """Return the number of folds."""
-        return self.n_splits
 
     def parts(self, n: int, y: Any, labels: Any) -> Iterator[Split]:
         """Yield one split a fold."""
