@@ -580,10 +580,12 @@ def test_options_that_need_an_estimator():
 
 
 def test_json_holds_the_new_parts():
-    report = audit(worlds.table("y given x", 600), explain=True)
+    table = worlds.table("y given x", 600)
+    report = audit(table.assign(y=np.where(table["y"] == 1, "yes", "no")), explain=True)
     found = json.loads(report.to_json())
     grouping = found["models"][0]["groupings"][0]
     assert len(grouping["decompositions"]) == 6
+    assert [name for name, *_ in grouping["decompositions"][0]["classes"]] == ["no", "yes"]
     assert {"no change", "difference of confidences"} <= {
         f["method"] for f in grouping["forecasts"]
     }

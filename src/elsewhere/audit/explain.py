@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -173,7 +173,7 @@ class Study:
         loss: The loss, in words.
         probability: Probabilities by class (here, elsewhere), each shape (n, classes), or None.
         halves: Classes by two smaller models: (here by one, by the other, elsewhere, elsewhere).
-        n_classes: Number of classes, 0 for numbers.
+        classes: Names of the classes by code; empty for numbers.
         seed: Seed.
         level: Confidence level.
     """
@@ -185,7 +185,7 @@ class Study:
     loss: str
     probability: tuple[Floats, Floats] | None
     halves: tuple[Integers, Integers, Integers, Integers] | None
-    n_classes: int
+    classes: tuple[str, ...]
     seed: int
     level: float
 
@@ -317,7 +317,7 @@ def _studies(
                 loss,
                 probability,
                 halves,
-                len(ground.classes),
+                tuple(str(name) for name in ground.classes),
                 seed,
                 level,
             )
@@ -365,7 +365,7 @@ def study_group(study: Study) -> Studied:
 def _studied(study: Study) -> Studied:
     """Decompose and forecast, with one thread."""
     here, elsewhere = study.here, study.elsewhere
-    classes = study.n_classes > 0
+    classes = bool(study.classes)
     quantity = "accuracy" if classes else f"mean {study.loss}"
     if min(len(here.loss), len(elsewhere.loss)) < MIN_STUDIED:
         reason = f"fewer than {MIN_STUDIED} rows of the group or of held-out rows of the others"
@@ -381,6 +381,8 @@ def _studied(study: Study) -> Studied:
         ),
         key=study.key,
     )
+    named = tuple((study.classes[int(code)], *shares) for code, *shares in found.classes)
+    found = replace(found, classes=cast("tuple[tuple[str, float, float, float], ...]", named))
     outcome, actual = here.loss, float(elsewhere.loss.mean())
     if classes:
         outcome = (here.predicted != here.y).astype(np.float64)
@@ -411,9 +413,9 @@ def _weighted(study: Study, loss: Floats) -> dict[str, float]:
     found["importance-weighted risk"] = importance_weighted_loss(
         loss[a], sides.probability[: len(a)]
     ).value
-    if study.n_classes:
+    if study.classes:
         shift = black_box_shift(
-            here.y, here.predicted, elsewhere.predicted, n_classes=study.n_classes
+            here.y, here.predicted, elsewhere.predicted, n_classes=len(study.classes)
         )
         found["label-shift-weighted risk"] = label_shift_weighted_loss(
             loss, here.y, shift.weights
