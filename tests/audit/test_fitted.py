@@ -304,6 +304,19 @@ def test_copies_in_other_groups_are_reported_and_can_be_kept_together():
     assert any("unseen block" in rung.name for rung in kept.models[0].ladder)
 
 
+def test_texts_that_are_nearly_the_same_are_reported():
+    table = worlds.table("null", 120)
+    g = np.random.default_rng(0)
+    words = ["".join(g.choice(list("abcdefgh"), 6)) for _ in range(300)]
+    table["text"] = [" ".join(g.choice(words, 12)) for _ in range(len(table))]
+    table.loc[110, "text"] = table.loc[5, "text"] + "!"
+    report = audit(table, feature=[*list("abcd"), "text"])
+    assert any(
+        note.startswith("2 rows have nearly the same text in column 'text' in another site")
+        for note in report.notes
+    )
+
+
 def test_a_second_grouping_without_models_is_left_out_with_a_reason():
     report = audit(patients(), group=["site", "patient"], block="patient")
     assert [g.name for g in report.models[0].groupings] == ["site"]
