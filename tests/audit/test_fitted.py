@@ -161,7 +161,6 @@ def test_the_ladder_shows_what_random_rows_hide():
     assert block.gap.low > 0.02  # the mark names the patient, and visits of one patient are alike
     assert abs(group.gap.elsewhere - block.gap.elsewhere) < 0.08
     assert [g.name for g in report.models[0].groupings] == ["site", "when"]
-    assert report.fits.n == len({*range(report.fits.n)})
     assert report.fits.rows["random rows"] == report.fits.rows["unseen site"]
 
 
@@ -366,7 +365,7 @@ def test_labels_of_elsewhere_change_no_model_and_no_forecast():
 
 def test_the_plan_does_not_depend_on_which_row_has_which_label():
     table = worlds.table("null", 600)
-    changed = table.assign(d=0.0)
+    changed = table.assign(y=np.random.default_rng(3).permutation(table["y"].to_numpy()))
     _, one = planned(table)
     _, two = planned(changed)
     for a, b in zip(one.fits, two.fits, strict=True):
