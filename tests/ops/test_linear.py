@@ -370,8 +370,7 @@ def test_parts_that_fit_in_memory_give_the_same(
     whole = FITS[way](x, y, group, model=model)
     monkeypatch.setattr(arrays, "MEMORY_BUDGET", 4 * 8 * (p + 1) ** 2 * 2)
     for module in (ridge, logistic):
-        if hasattr(module, "ROWS"):
-            monkeypatch.setattr(module, "ROWS", 16)
+        monkeypatch.setattr(module, "ROWS", 16)
     same(FITS[way](x, y, group, model=model), whole)
 
 
