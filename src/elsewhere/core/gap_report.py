@@ -10,9 +10,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from elsewhere.core.calibration import Calibration
+from elsewhere.core.closing import Closing
 from elsewhere.core.errors import InputError
+from elsewhere.core.explanations import Failures, Shortcuts, Stability
 from elsewhere.core.gaps import Gap
 from elsewhere.core.keys import GroupKey, Value, key_text
+from elsewhere.core.plans import BuyingPlan
+from elsewhere.core.pools import Pool
 from elsewhere.core.records import decode, encode
 from elsewhere.core.shifts import Decomposition, Fits, Forecast, Rung, Transfer
 
@@ -161,6 +165,10 @@ class Grouping:
         decompositions: Why each group is worse for models that never saw it, where models were
             fitted; one entry a group.
         forecasts: Forecasts without labels, smallest error first, where models were fitted.
+        shortcuts: Features that carry the model here and not elsewhere, where models were fitted.
+        stability: How the features' levels differ from group to group, where features are known.
+        failures: Where the model fails elsewhere, where features are known.
+        closing: What closes the gap and at what price, where models were fitted.
     """
 
     columns: tuple[str, ...]
@@ -178,6 +186,10 @@ class Grouping:
     transfer: Transfer | None = None
     decompositions: tuple[Decomposition, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
+    shortcuts: Shortcuts | None = None
+    stability: Stability | None = None
+    failures: Failures | None = None
+    closing: Closing | None = None
 
     @property
     def name(self) -> str:
@@ -304,6 +316,8 @@ class GapReport:
         settings: Columns and options of the audit.
         provenance: Versions and content hash of the table.
         fits: The models that were fitted, if any were.
+        pool: Slopes over the models, where there are five or more.
+        plan: Which rows to buy next, where that was asked.
     """
 
     table: str
@@ -320,6 +334,8 @@ class GapReport:
     settings: dict[str, Value] = field(default_factory=dict[str, Value])
     provenance: dict[str, Value] = field(default_factory=dict[str, Value])
     fits: Fits | None = None
+    pool: Pool | None = None
+    plan: BuyingPlan | None = None
 
     @property
     def headline(self) -> Grouping:
