@@ -6,9 +6,9 @@ import importlib
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
@@ -85,12 +85,14 @@ class Outcome:
         fit_seconds: Time of the fit.
         predict_seconds: Time of the predictions.
         warned: Warnings, as category and first line.
+        chosen: What was chosen before the fit, in words; empty if nothing was.
     """
 
     prediction: Floats
     fit_seconds: float
     predict_seconds: float
     warned: tuple[str, ...]
+    chosen: str = ""
 
 
 def resolve(given: Any) -> Any:
@@ -255,20 +257,22 @@ def _told(error: BaseException) -> str:
 class _BuiltIn:
     """A built-in estimator for one kind of target; a plain object, so that workers can take it."""
 
-    make: Callable[[Kind, int, tuple[int, ...]], Any]
+    make: Callable[..., Any]
     kind: Kind
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __call__(self, n_columns: int, categorical: tuple[int, ...]) -> Any:
-        return self.make(self.kind, n_columns, categorical)
+        return self.make(self.kind, n_columns, categorical, **self.settings)
 
 
-def boosting(kind: Kind, n_columns: int, categorical: tuple[int, ...]) -> Any:
+def boosting(kind: Kind, n_columns: int, categorical: tuple[int, ...], **settings: Any) -> Any:
     """Make scikit-learn's histogram gradient boosting: 40 trees of 31 leaves, learning rate .3.
 
     Args:
         kind: Classes or numbers.
         n_columns: Number of columns.
         categorical: Positions of columns with codes.
+        **settings: Settings that differ.
 
     Returns:
         The estimator; it takes missing values.
@@ -279,23 +283,28 @@ def boosting(kind: Kind, n_columns: int, categorical: tuple[int, ...]) -> Any:
         "regression": ensemble.HistGradientBoostingRegressor,
     }[kind]
     mask = np.isin(np.arange(n_columns), categorical)
+    usual = {"max_iter": 40, "learning_rate": 0.3, "max_leaf_nodes": 31, "early_stopping": False}
     return made(
-        max_iter=40,
-        learning_rate=0.3,
-        max_leaf_nodes=31,
-        early_stopping=False,
-        categorical_features=mask if mask.any() else None,
-        random_state=0,
+        categorical_features=mask if mask.any() else None, random_state=0, **(usual | settings)
     )
 
 
-def linear(kind: Kind, n_columns: int, categorical: tuple[int, ...]) -> Any:
+def linear(
+    kind: Kind,
+    n_columns: int,
+    categorical: tuple[int, ...],
+    *,
+    penalty: float = 1.0,
+    model: Any = None,
+) -> Any:
     """Make logistic or ridge regression on standardised numbers and one-hot codes.
 
     Args:
         kind: Classes or numbers.
         n_columns: Number of columns.
         categorical: Positions of columns with codes; values in fewer than 10 rows share a column.
+        penalty: Strength of the penalty.
+        model: What comes after the columns instead of logistic or ridge regression.
 
     Returns:
         A pipeline; missing numbers take the median of the training rows.
@@ -314,15 +323,100 @@ def linear(kind: Kind, n_columns: int, categorical: tuple[int, ...]) -> Any:
     columns = compose.ColumnTransformer(
         [("numbers", numbers, numeric), ("texts", texts, list(categorical))]
     )
-    model = (
-        models.LogisticRegression(solver="newton-cholesky", max_iter=200)
-        if kind == "classification"
-        else models.Ridge(alpha=1.0)
-    )
+    if model is None and kind == "classification":
+        model = models.LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=200)
+    elif model is None:
+        model = models.Ridge(alpha=penalty)
     return pipeline.Pipeline([("columns", columns), ("model", model)])
 
 
 # --- one fit -----------------------------------------------------------------------------------
+
+
+def pick_rows(table: Any, rows: Integers) -> Any:
+    """Copy rows out of a matrix or a DataFrame, so that an estimator may write to them.
+
+    Args:
+        table: The matrix or the DataFrame.
+        rows: Indices.
+
+    Returns:
+        A table of the same kind.
+    """
+    return table.iloc[rows] if hasattr(table, "iloc") else table[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A fitted model and how to ask it.
+
+    Args:
+        recipe: What was fitted.
+        model: The model.
+        what: Name of the fit in messages.
+    """
+
+    recipe: Recipe
+    model: Any
+    what: str
+
+    def predict(self, table: Any) -> Floats:
+        """Predict rows.
+
+        Args:
+            table: Rows with the columns that it was fitted on.
+
+        Returns:
+            Probabilities by class code, one score, or numbers.
+
+        Raises:
+            InputError: The model raises, or gives predictions of a wrong shape or NaN.
+        """
+        n = len(table)
+        try:
+            raw: Any = getattr(self.model, self.recipe.how)(table)
+        except (KeyboardInterrupt, MemoryError, InputError):
+            raise
+        except Exception as error:
+            raise _raised(self.recipe, error, self.what) from error
+        return _checked(self.recipe, raw, n, getattr(self.model, "classes_", None), self.what)
+
+
+def fit_model(
+    recipe: Recipe,
+    table: Any,
+    y: Objects,
+    *,
+    categorical: tuple[int, ...] = (),
+    seed: int,
+    what: str,
+    options: Mapping[str, Any] | None = None,
+) -> FittedModel:
+    """Fit one model on a table of its own.
+
+    Args:
+        recipe: What to fit.
+        table: The training rows; the estimator may write to them.
+        y: Class codes or numbers.
+        categorical: Positions of the columns with codes, for the built-in estimators.
+        seed: Seed of the estimator.
+        what: Name of the fit in messages.
+        options: More arguments of `fit`, such as weights.
+
+    Returns:
+        The fitted model.
+
+    Raises:
+        InputError: The estimator raises.
+    """
+    try:
+        model = recipe.make(seed, table.shape[1], categorical)
+        model.fit(table, y, **(options or {}))
+    except (KeyboardInterrupt, MemoryError, InputError):
+        raise
+    except Exception as error:
+        raise _raised(recipe, error, f"{what}, {len(y)} training rows") from error
+    return FittedModel(recipe, model, what)
 
 
 def fit_and_predict(
@@ -335,11 +429,9 @@ def fit_and_predict(
     categorical: tuple[int, ...] = (),
     seed: int,
     what: str,
+    options: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Fit one model on some rows and predict others, with one thread.
-
-    Rows are copied out of the table first, so an estimator that writes to its input changes
-    nothing but its own copy.
 
     Args:
         recipe: What to fit.
@@ -350,6 +442,7 @@ def fit_and_predict(
         categorical: Positions of the columns with codes, for the built-in estimators.
         seed: Seed of the estimator.
         what: Name of the fit in messages.
+        options: More arguments of `fit`, such as weights.
 
     Returns:
         The predictions.
@@ -357,35 +450,37 @@ def fit_and_predict(
     Raises:
         InputError: The estimator raises, or gives predictions of a wrong shape or NaN.
     """
-    pick: Callable[[Integers], Any] = (
-        (lambda rows: table[rows]) if recipe.takes == "matrix" else (lambda rows: table.iloc[rows])
-    )
     limits = untyped("threadpoolctl").threadpool_limits
     with warnings.catch_warnings(record=True) as caught, limits(1):
         warnings.simplefilter("always")
         started = time.perf_counter()
-        try:
-            model = recipe.make(seed, table.shape[1], categorical)
-            model.fit(pick(train), y[train])
-            fitted = time.perf_counter()
-            raw: Any = getattr(model, recipe.how)(pick(test))
-        except (KeyboardInterrupt, MemoryError, InputError):
-            raise
-        except Exception as error:
-            raise InputError(
-                "--estimator",
-                f"{recipe.name} raised {_told(error)} ({what}, {len(train)} training rows)",
-                "an estimator that fits and predicts the table's columns"
-                if recipe.takes == "matrix"
-                else "an estimator that takes a DataFrame with the columns as they are",
-                ""
-                if recipe.takes == "matrix"
-                else "--feature to choose columns, or a pipeline that codes text",
-            ) from error
+        model = fit_model(
+            recipe,
+            pick_rows(table, train),
+            y[train],
+            categorical=categorical,
+            seed=seed,
+            what=what,
+            options=options,
+        )
+        fitted = time.perf_counter()
+        prediction = model.predict(pick_rows(table, test))
         done = time.perf_counter()
-    prediction = _checked(recipe, raw, len(test), getattr(model, "classes_", None), what)
     warned = sorted({f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in caught})
     return Outcome(prediction, fitted - started, done - fitted, tuple(warned))
+
+
+def _raised(recipe: Recipe, error: Exception, what: str) -> InputError:
+    """Say that the estimator failed, and what it was given."""
+    matrix = recipe.takes == "matrix"
+    return InputError(
+        "--estimator",
+        f"{recipe.name} raised {_told(error)} ({what})",
+        "an estimator that fits and predicts the table's columns"
+        if matrix
+        else "an estimator that takes a DataFrame with the columns as they are",
+        "" if matrix else "--feature to choose columns, or a pipeline that codes text",
+    )
 
 
 def _checked(recipe: Recipe, raw: Any, n: int, classes: Any, what: str) -> Floats:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from elsewhere.audit.groupings import key_of
-from elsewhere.core.arrays import Floats, Integers, Objects
+from elsewhere.audit.judge import Judge, by_class
+from elsewhere.core.arrays import Floats, Integers
 from elsewhere.core.gap_report import GroupKey
 from elsewhere.core.grouped import grouped_scores
 from elsewhere.core.scores import Scored
@@ -56,7 +57,7 @@ def transfer(
     plan: Plan,
     fitted: Fitted,
     q: int,
-    as_asked: Callable[[Floats], Objects],
+    judge: Judge,
     *,
     level: float,
 ) -> Transfer | None:
@@ -67,7 +68,7 @@ def transfer(
         plan: The fits.
         fitted: Their predictions.
         q: Which grouping.
-        as_asked: Turns predictions into what the metric takes.
+        judge: How predictions are judged.
         level: Confidence level of each cell.
 
     Returns:
@@ -87,12 +88,12 @@ def transfer(
     for i, (_, f) in enumerate(models):
         prediction = fitted.of(f)
         scored = Scored(
-            as_asked(prediction),
+            judge.as_asked(prediction),
             y=part.y,
             group=place,
             block=part.block,
             weight=part.weight,
-            classes=ground.classes if prediction.ndim == 2 and metric.needs != "label" else None,
+            classes=judge.columns(prediction),
         )
         found = grouped_scores(scored, metric=metric, level=level)
         at = np.array(found.keys, dtype=np.int64)
@@ -213,7 +214,7 @@ def explain(
     recipe: Recipe,
     fitted: Fitted,
     q: int,
-    labels: Callable[[Floats], Integers],
+    judge: Judge,
     *,
     level: float,
     seed: int,
@@ -227,7 +228,7 @@ def explain(
         recipe: What was fitted.
         fitted: Predictions.
         q: Which grouping.
-        labels: Turns predictions into class codes.
+        judge: How predictions are judged.
         level: Confidence level.
         seed: Seed of folds and subsamples.
         jobs: Processes; the result is the same for any number.
@@ -238,7 +239,7 @@ def explain(
     studies = [
         study
         for family in plan.unseen[q]
-        for study in _studies(ground, plan, recipe, fitted, q, family, labels, level, seed)
+        for study in _studies(ground, plan, recipe, fitted, q, family, judge, level, seed)
     ]
     size = sorted((len(study.elsewhere.loss) for study in studies), reverse=True)
     least = size[MAX_GROUPS - 1] if len(size) > MAX_GROUPS else 0
@@ -271,7 +272,7 @@ def _studies(
     fitted: Fitted,
     q: int,
     family: Unseen,
-    labels: Callable[[Floats], Integers],
+    judge: Judge,
     level: float,
     seed: int,
 ) -> list[Study]:
@@ -281,7 +282,7 @@ def _studies(
     prediction = fitted.of(family.study)
     names = [n for n in ground.features.names if n not in columns.columns]
     features = ground.features.select(tuple(names)) if names else ground.features
-    loss, losses = _losses(ground, recipe, labels)
+    loss, losses = judge.row_loss()
 
     def sample(rows: Integers) -> tuple[Sample, Floats]:
         own = prediction[np.searchsorted(fit.test, rows)]
@@ -291,7 +292,7 @@ def _studies(
             losses(own, ground.target[rows]),
             y=ground.target[rows] if classes else None,
             block=None if ground.block is None else ground.block[rows],
-            predicted=labels(own) if classes else None,
+            predicted=judge.labels(own) if classes else None,
         ), own
 
     found: list[Study] = []
@@ -302,12 +303,12 @@ def _studies(
         halves = None
         if family.halves:
             test = plan.fits[family.halves[0]].test
-            first, second = (labels(fitted.of(f)) for f in family.halves)
+            first, second = (judge.labels(fitted.of(f)) for f in family.halves)
             at, to = np.searchsorted(test, family.others), np.searchsorted(test, rows)
             halves = (first[at], second[at], first[to], second[to])
         probability = None
         if recipe.how == "predict_proba":
-            probability = (_by_class(by_model), _by_class(own))
+            probability = (by_class(by_model), by_class(own))
         found.append(
             Study(
                 key_of(columns.columns, columns.coded.keys[g]),
@@ -323,30 +324,6 @@ def _studies(
             )
         )
     return found
-
-
-def _by_class(prediction: Floats) -> Floats:
-    """Give probabilities one column a class."""
-    return prediction if prediction.ndim == 2 else np.stack([1 - prediction, prediction], axis=1)
-
-
-def _losses(
-    ground: Ground, recipe: Recipe, labels: Callable[[Floats], Integers]
-) -> tuple[str, Callable[[Floats, Objects], Floats]]:
-    """Choose the loss of a row that stands for the metric, which may have none."""
-    if ground.kind == "regression":
-        if "absolute" in ground.question.metric.name:
-            return "absolute error", lambda p, y: np.abs(p - y)
-        return "squared error", lambda p, y: (p - y) ** 2
-    if ground.question.metric.needs == "label" or recipe.how != "predict_proba":
-        return "error (0 or 1)", lambda p, y: (labels(p) != y).astype(np.float64)
-
-    def brier(p: Floats, y: Objects) -> Floats:
-        table = _by_class(p)
-        truth = np.eye(table.shape[1])[y.astype(np.int64)]
-        return np.asarray(((table - truth) ** 2).sum(axis=1) / 2, dtype=np.float64)
-
-    return "squared error of the probability", brier
 
 
 def study_group(study: Study) -> Studied:

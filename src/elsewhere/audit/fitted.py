@@ -26,6 +26,7 @@ from elsewhere.audit.fitting import (
     run,
 )
 from elsewhere.audit.ground import Ground, prepare
+from elsewhere.audit.judge import Judge, Laid, known
 from elsewhere.audit.predictions import (
     calibrations,
     one_grouping,
@@ -34,7 +35,7 @@ from elsewhere.audit.predictions import (
     with_pair,
 )
 from elsewhere.audit.question import GroupColumns, Model, Options, Question, names_of
-from elsewhere.core.arrays import Booleans, Coded, Floats, Integers, Objects, missing
+from elsewhere.core.arrays import Coded, Floats
 from elsewhere.core.errors import InputError
 from elsewhere.core.gap_report import (
     Comparison,
@@ -43,17 +44,15 @@ from elsewhere.core.gap_report import (
     Grouping,
     ModelAudit,
 )
-from elsewhere.core.gaps import Gap, gap_of, join
 from elsewhere.core.intervals import simultaneous
 from elsewhere.core.metrics import get_metric
-from elsewhere.core.scores import Scored
 from elsewhere.core.shifts import Fits, Rung
 
 if TYPE_CHECKING:
     from elsewhere.core.metrics import Metric
 
 
-Predictions: TypeAlias = Callable[[int], tuple[Floats, Floats]]
+Predictions: TypeAlias = Callable[[Fitted], tuple[Floats, Floats]]
 """Predictions of a set of features: of random rows, and of a step of the ladder."""
 
 
@@ -194,6 +193,10 @@ class _Assembly:
     ) -> None:
         self.ground, self.plan, self.recipe = ground, plan, recipe
         self.fitted, self.options, self.how = fitted, options, how
+        self.judge = Judge(
+            ground.question.metric, ground.kind, recipe.how, ground.classes, options.threshold
+        )
+        self.laid = Laid(ground, plan, self.judge)
 
     @property
     def metric(self) -> Metric:
@@ -258,68 +261,14 @@ class _Assembly:
             return (), "decision values are no probabilities"
         return calibrations(question, question.models[v], self.how.level)
 
-    # --- predictions ---------------------------------------------------------------------------
-
-    def _gathered(self, v: int, fits: tuple[int, ...], rows: Booleans | None = None) -> Floats:
-        """Lay the predictions of several fits over the table; NaN where none predicts."""
-        of = self.fitted[v].of
-        shape = (self.ground.n, *of(fits[0]).shape[1:])
-        found = np.full(shape, np.nan)
-        for f in fits:
-            test = self.plan.fits[f].test
-            if rows is None:
-                found[test] = of(f)
-            else:
-                kept = rows[test]
-                found[test[kept]] = of(f)[kept]
-        return found
-
-    def unseen(self, v: int, q: int) -> Floats:
-        """Predictions for each row by models that never saw its group."""
-        group = self.ground.groupings[q].coded.codes
-        found = self._gathered(v, (0,), np.zeros(self.ground.n, dtype=bool))
-        for family in self.plan.unseen[q]:
-            rows = np.isin(group, family.groups)
-            part = self._gathered(v, family.fits, rows)
-            found[rows] = part[rows]
-        return found
-
-    def seen(self, v: int, q: int, fits: dict[int, tuple[int, ...]]) -> Floats:
-        """Predictions for each row by models that were trained on as many rows, its group's too."""
-        group = self.ground.groupings[q].coded.codes
-        whole = {
-            size: self._gathered(v, fits[size]) for size in {f.size for f in self.plan.unseen[q]}
-        }
-        found = np.full_like(next(iter(whole.values())), np.nan)
-        for family in self.plan.unseen[q]:
-            rows = np.isin(group, family.groups)
-            found[rows] = whole[family.size][rows]
-        return found
-
-    def _as_asked(self, prediction: Floats) -> Objects:
-        """Turn probabilities into what the metric takes."""
-        if self.ground.kind == "regression" or self.metric.needs != "label":
-            return prediction
-        return np.array(self.ground.classes, dtype=object)[self.labels(prediction)]
-
-    def labels(self, prediction: Floats) -> Integers:
-        """Class codes that predictions stand for."""
-        if self.recipe.how == "predict":
-            return prediction.astype(np.int64)
-        if prediction.ndim == 2:
-            return prediction.argmax(axis=1).astype(np.int64)
-        at = 0.5 if self.recipe.how == "predict_proba" else 0.0
-        threshold = self.options.threshold
-        return (prediction >= (at if threshold is None else threshold)).astype(np.int64)
-
     # --- questions -----------------------------------------------------------------------------
 
     def _question(self, q: int) -> Question:
         """Ask of one grouping: the same rows, unseen block against unseen group."""
         return self._two_sides(
             self.ground.groupings[q],
-            [self.seen(v, q, self.plan.block) for v in range(len(self.fitted))],
-            [self.unseen(v, q) for v in range(len(self.fitted))],
+            [self.laid.seen(each, q, self.plan.block) for each in self.fitted],
+            [self.laid.unseen(each, q) for each in self.fitted],
         )
 
     def _later_question(self) -> Question:
@@ -327,11 +276,10 @@ class _Assembly:
         later, time = self.plan.later, self.ground.time
         if later is None or time is None:
             raise InputError("--time", "leaves no later rows", "at least two periods")
-        every = range(len(self.fitted))
         return self._two_sides(
             time,
-            [self._gathered(v, self.plan.block[later.size]) for v in every],
-            [self._gathered(v, later.fits) for v in every],
+            [self.laid.gathered(each, self.plan.block[later.size]) for each in self.fitted],
+            [self.laid.gathered(each, later.fits) for each in self.fitted],
         )
 
     def _two_sides(
@@ -339,20 +287,22 @@ class _Assembly:
     ) -> Question:
         """Put the rows that have both predictions under each other."""
         question = self.ground.question
-        rows = _known(here[0]) & _known(elsewhere[0])
+        rows = known(here[0]) & known(elsewhere[0])
         picked = np.flatnonzero(rows)
         twice = np.concatenate([picked, picked])
         present = np.unique(columns.coded.codes[picked])
         place = np.searchsorted(present, columns.coded.codes[twice])
         coded = Coded(place, tuple(columns.coded.keys[g] for g in present))
-        classes = self.ground.classes if here[0].ndim == 2 else None
         models = tuple(
             Model(
                 each.variant.name,
                 np.concatenate(
-                    [self._as_asked(here[v][picked]), self._as_asked(elsewhere[v][picked])]
+                    [
+                        self.judge.as_asked(here[v][picked]),
+                        self.judge.as_asked(elsewhere[v][picked]),
+                    ]
                 ),
-                classes if self.metric.needs != "label" else None,
+                self.judge.columns(here[v]),
             )
             for v, each in enumerate(self.fitted)
         )
@@ -373,24 +323,29 @@ class _Assembly:
         plan, ground = self.plan, self.ground
         size = min(family.size for family in plan.unseen[0])
 
-        def random(v: int) -> Floats:
-            return self.seen(v, 0, plan.random)
+        def random(each: Fitted) -> Floats:
+            return self.laid.seen(each, 0, plan.random)
 
         found: list[tuple[str, int, Predictions]] = [
-            ("random rows", size, lambda v: (random(v), random(v)))
+            ("random rows", size, lambda each: (random(each), random(each)))
         ]
         if ground.block is not None:
             name = f"unseen {self.options.block or 'block'}"
-            found.append((name, size, lambda v: (random(v), self.seen(v, 0, plan.block))))
+            found.append(
+                (name, size, lambda each: (random(each), self.laid.seen(each, 0, plan.block)))
+            )
         name = f"unseen {_name(ground, 0)}"
-        found.append((name, size, lambda v: (random(v), self.unseen(v, 0))))
+        found.append((name, size, lambda each: (random(each), self.laid.unseen(each, 0))))
         if (later := plan.later) is not None:
             base = plan.random[later.size]
             found.append(
                 (
                     "later",
                     later.size,
-                    lambda v: (self._gathered(v, base), self._gathered(v, later.fits)),
+                    lambda each: (
+                        self.laid.gathered(each, base),
+                        self.laid.gathered(each, later.fits),
+                    ),
                 )
             )
         return found
@@ -399,31 +354,11 @@ class _Assembly:
         """Compare every step with random rows, within the groups of the first grouping."""
         found: list[Rung] = []
         for i, (name, size, predictions) in enumerate(self._rungs()):
-            gap = self._paired(*predictions(v))
+            gap = self.laid.paired(*predictions(self.fitted[v]), self.how.level)
             if i == 0:  # against itself
                 gap = replace(gap, low=0.0, high=0.0, next_low=0.0, next_high=0.0)
             found.append(Rung(name, gap, size, lowest=i == 0))
         return tuple(found)
-
-    def _paired(self, here: Floats, elsewhere: Floats, level: float | None = None) -> Gap:
-        """Take the gap of two predictions of the same rows, within the first grouping."""
-        question, rows = self.ground.question, np.flatnonzero(_known(here) & _known(elsewhere))
-        classes = self.ground.classes if here.ndim == 2 and self.metric.needs != "label" else None
-        part = question.at(rows)
-
-        def scored(prediction: Floats) -> Scored:
-            return Scored(
-                self._as_asked(prediction[rows]),
-                y=part.y,
-                group=_keys(part.groups[0].coded),
-                block=part.block,
-                weight=part.weight,
-                row=rows,
-                classes=classes,
-            )
-
-        sides = join(scored(here), scored(elsewhere), self.metric)
-        return gap_of(sides, sides.sampling(), average="within", level=level or self.how.level)
 
     def _comparisons(self) -> tuple[Comparison, ...]:
         """Compare every two variants on every step of the ladder."""
@@ -434,7 +369,8 @@ class _Assembly:
         first, second = (fitted.variant.name for fitted in self.fitted[:2])
         found: list[Comparison] = []
         for name, _, predictions in rungs:
-            gap = self._paired(predictions(0)[1], predictions(1)[1], each)
+            one, other = (predictions(fitted)[1] for fitted in self.fitted[:2])
+            gap = self.laid.paired(one, other, each)
             found.append(
                 Comparison(
                     first,
@@ -463,14 +399,14 @@ class _Assembly:
             self.recipe,
             fitted,
             q,
-            self.labels,
+            self.judge,
             level=level,
             seed=self.options.seed,
             jobs=cores(self.how.jobs),
         )
         return replace(
             found,
-            transfer=transfer(self.ground, self.plan, fitted, q, self._as_asked, level=level),
+            transfer=transfer(self.ground, self.plan, fitted, q, self.judge, level=level),
             decompositions=why,
             forecasts=forecasts,
         )
@@ -523,16 +459,6 @@ class _Assembly:
         return tuple(notes)
 
 
-def _known(prediction: Floats) -> Booleans:
-    """Mark the rows that have a prediction."""
-    return ~missing(prediction)
-
-
 def _name(ground: Ground, q: int) -> str:
     """Name a grouping."""
     return " x ".join(ground.groupings[q].columns)
-
-
-def _keys(coded: Coded) -> Objects:
-    """Name each row's group."""
-    return np.array([str(key) for key in coded.keys], dtype=object)[coded.codes]

@@ -1,0 +1,1 @@
+"""Changes to data, training, weights or predictions that should close a gap."""
