@@ -59,8 +59,11 @@ def test_more_cases_of_the_same_kind_run_from_another_root(root: Path) -> None:
     (root / "notes").mkdir()
     status, text = run(root)
     assert status == 0, text
-    assert "3 passed, 1 skipped" in text
+    others = [p for p in HERE.iterdir() if (p / "check.py").is_file() and p.name != PAPER]
+    assert f"3 passed, {1 + len(others)} skipped" in text
     assert "99-not-yet: no check here yet" in text
+    for each in others:
+        assert f"no folder {each.name} under" in text
 
 
 def test_wrong_numbers_and_files_without_a_function_fail(root: Path) -> None:

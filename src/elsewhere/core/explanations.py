@@ -29,7 +29,8 @@ class ShortcutRow:
             flips.
         blamed: The group without which least is left.
         floor: Share that is left by chance alone: when as many random rows go, or on the same
-            rows under models that saw the group. A feature is flagged only below it.
+            rows under models that saw the group, less what noise explains. A feature is flagged
+            only below it.
         firing: How much more often the feature is above 0 in the class that it speaks for than
             in the other; NaN where features are not counts or 0/1.
         quadrant: Retention and firing ratio together.
@@ -56,7 +57,7 @@ class Shortcuts:
         rows: The features with the largest weights, largest first.
         threshold: Retention below which a feature is suspected.
         draws: Random drops behind each floor; 0 where the floor is of another kind.
-        reason: Why there is no answer; empty if there is one.
+        reason: Why there is no answer, or which groups could not be left out; else empty.
     """
 
     n: int
