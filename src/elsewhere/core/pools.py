@@ -12,7 +12,7 @@ class Slope:
     Args:
         name: What changes with the score here.
         value: Change of it for one unit of the score here.
-        low: Lower limit, by resampling models (families of them as a whole).
+        low: Lower limit over models; families of them count as a whole.
         high: Upper limit.
         logit: The same slope with both sides on the logit scale; NaN where scores leave (0, 1).
         logit_low: Lower limit.
