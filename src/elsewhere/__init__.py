@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elsewhere.audit.planning import plan as plan
     from elsewhere.audit.predictions import audit as audit
     from elsewhere.core.errors import InputError as InputError
     from elsewhere.core.gap_report import GapReport as GapReport
@@ -38,6 +39,7 @@ _HOMES = {
     "get_metric": "core.metrics",
     "grouped_scores": "core.grouped",
     "metric_names": "core.metrics",
+    "plan": "audit.planning",
 }
 _ROOMS = ("audit", "core", "data", "measures", "report", "testing")
 

@@ -8,6 +8,7 @@ import typer
 
 from elsewhere import __version__
 from elsewhere.cli.audit import audit_command
+from elsewhere.cli.plan import plan_command
 from elsewhere.cli.running import exit_codes
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("audit")(exit_codes(audit_command))
+app.command("plan")(exit_codes(plan_command))
 
 
 def _version(asked: bool) -> None:

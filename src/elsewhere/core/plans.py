@@ -11,6 +11,9 @@ Utility: TypeAlias = Literal["weighted", "concave", "max-min"]
 """What a plan makes small: the mean loss by weights, the mean of a convex penalty of the losses,
 or the largest loss."""
 
+Strategy: TypeAlias = Literal["planned", "equal", "equal spend", "proportional"]
+"""The plan; as many rows of each group; as much money for each group; rows by the groups' sizes."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -18,9 +21,10 @@ class Curve:
 
     Args:
         key: The group.
-        n_rows: Its training rows now.
+        n_rows: Rows of it in the table.
         unit_cost: Price of one more row.
-        loss: Its loss now, measured on held-out rows.
+        weight: What the group's loss counts for; the weights add up to 1.
+        loss: Its loss with these rows, by the curve.
         low: Lower limit.
         high: Upper limit.
         a: Loss that no number of rows removes, by the fit.
@@ -29,14 +33,15 @@ class Curve:
         per_hundred: Fall of the loss with 100 more rows from now, by the fit.
         per_hundred_low: Lower limit.
         per_hundred_high: Upper limit.
-        sizes: Numbers of rows at which the loss was measured.
+        sizes: Numbers of training rows at which the loss was measured on held-out rows.
         losses: Mean held-out losses there.
-        reason: What the reader must know, such as rows too few for a curve.
+        reason: What the reader must know, such as rows too few for a curve; empty if nothing.
     """
 
     key: GroupKey
     n_rows: int
     unit_cost: float
+    weight: float
     loss: float
     low: float
     high: float
@@ -56,22 +61,34 @@ class Allocation:
     """One way to spend the budget.
 
     Args:
-        strategy: "planned", "closed form", "equal", "proportional".
+        strategy: "planned", "equal" (as many rows of each group), "equal spend" (as much money
+            for each group, where prices differ) or "proportional" (rows as the groups' sizes).
         bought: Rows to buy of each group, in the order of the curves.
         cost: What they cost.
         predicted: Loss of each group afterwards, by its curve.
+        predicted_low: Lower limits, each for its group alone.
+        predicted_high: Upper limits.
         utility: Predicted utility afterwards; larger is better.
         low: Lower limit of the utility, over refits of the curves.
         high: Upper limit.
+        gain: How much larger the utility is than that of "equal"; for the plan it is flattered,
+            since the plan was chosen with the same curves.
+        gain_low: Lower limit, over refits of the curves with the rows to buy as they are.
+        gain_high: Upper limit.
     """
 
-    strategy: str
-    bought: tuple[float, ...]
+    strategy: Strategy
+    bought: tuple[int, ...]
     cost: float
     predicted: tuple[float, ...]
+    predicted_low: tuple[float, ...]
+    predicted_high: tuple[float, ...]
     utility: float
     low: float
     high: float
+    gain: float
+    gain_low: float
+    gain_high: float
 
 
 @dataclass(frozen=True)
@@ -82,10 +99,12 @@ class BuyingPlan:
         budget: What may be spent.
         utility: What is made good.
         loss: The loss, in words.
-        curves: One entry a group.
+        models: "shared" (one model learns from all groups) or "each" (a model for each group).
+        curves: One entry a group, in the groups' order.
         allocations: The plan first, then what it is compared with at the same spend.
         separable: Whether rows of one group leave the other groups' losses as they are: "yes",
             "no" (the curves then say too much or too little) or "unknown".
+        transfer: How the losses of other groups move when a group loses rows, in words.
         detectable: What the table can detect now, in words: "12 groups x 400 rows detect 2.1
             points or more (power .8)".
         reason: Why there is no plan; empty if there is one.
@@ -94,8 +113,10 @@ class BuyingPlan:
     budget: float
     utility: Utility
     loss: str
+    models: Literal["shared", "each"]
     curves: tuple[Curve, ...]
     allocations: tuple[Allocation, ...]
-    separable: str
+    separable: Literal["yes", "no", "unknown"]
+    transfer: str
     detectable: str
     reason: str = ""
