@@ -1,8 +1,9 @@
-"""Tables in, and real data sets by name."""
+"""Tables in, evaluation logs in, and real data sets by name."""
 
 from __future__ import annotations
 
+from elsewhere.data.logs import read_logs
 from elsewhere.data.named import digits, flights
 from elsewhere.data.tables import FrameTable, Limits, Table, open_table
 
-__all__ = ["FrameTable", "Limits", "Table", "digits", "flights", "open_table"]
+__all__ = ["FrameTable", "Limits", "Table", "digits", "flights", "open_table", "read_logs"]

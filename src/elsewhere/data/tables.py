@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -470,8 +470,9 @@ def open_table(
     """Open a table without reading its columns.
 
     Args:
-        source: A path to .csv, .tsv, .parquet, .pq, .jsonl or .ndjson; a pandas, polars or Arrow
-            table; or a mapping from column names to values.
+        source: A path to .csv, .tsv, .parquet, .pq, .jsonl or .ndjson; evaluation logs, as a file,
+            a folder, a pattern or a list of these (see `elsewhere.data.logs.read_logs`); a pandas,
+            polars or Arrow table; or a mapping from column names to values.
         name: Name for a table that is not a file.
         delimiter: Delimiter of text tables; "," by default, tab for .tsv.
         limits: Largest accepted sizes.
@@ -484,9 +485,14 @@ def open_table(
     """
     if isinstance(source, Table):
         return source
+    limits = limits or Limits()
+    if logs := _logs(source):
+        return _log_table(
+            logs, Path(source).name if isinstance(source, str | Path) else name, limits
+        )
     if not isinstance(source, str | Path):
         return FrameTable(source, name)
-    path, limits = Path(source), limits or Limits()
+    path = Path(source)
     _check_file(path, limits)
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv", ".txt"):
@@ -501,9 +507,36 @@ def open_table(
     raise InputError(
         str(path),
         f"ends in {suffix or 'nothing'!r}",
-        ".csv, .tsv, .parquet or .jsonl",
+        ".csv, .tsv, .parquet or .jsonl, or an evaluation log of Inspect or lm-eval",
         "convert it, or rename it if it is one",
     )
+
+
+def _logs(source: Any) -> tuple[Path, ...]:
+    """Find evaluation logs; none where the source is a table of another kind."""
+    from elsewhere.data.logs import find_logs
+
+    if isinstance(source, str | Path):
+        return find_logs(source)
+    if isinstance(source, list | tuple) and source:
+        items = cast("list[Any]", list(source))
+        if all(isinstance(item, str | Path) for item in items):
+            return find_logs(items)
+    return ()
+
+
+def _log_table(logs: tuple[Path, ...], name: str, limits: Limits) -> Table:
+    """Read evaluation logs as a table, within the same limits as other tables."""
+    from elsewhere.data.logs import read_logs
+
+    frame = read_logs(logs)
+    for what, found, most in (
+        ("rows", len(frame), limits.rows),
+        ("columns", len(frame.columns), limits.columns),
+    ):
+        if found > most:
+            raise InputError(name, f"has {found} {what}", f"at most {most}", "fewer logs")
+    return FrameTable(frame, name)
 
 
 def _check_file(path: Path, limits: Limits) -> None:
@@ -516,7 +549,12 @@ def _check_file(path: Path, limits: Limits) -> None:
         near = hint.startswith("did you mean")
         raise InputError(str(path), "does not exist", "a table", hint if near else "check the path")
     if path.is_dir():
-        raise InputError(str(path), "is a folder", "a file", "name one table in it")
+        raise InputError(
+            str(path),
+            "is a folder",
+            "a file, or a folder of evaluation logs",
+            "name one table in it",
+        )
     if not path.is_file():
         raise InputError(str(path), "is not a regular file", "a table", "save it to a file first")
     try:

@@ -1,4 +1,4 @@
-"""A `GapReport` for every reader: a page, a terminal, a spreadsheet, a paper, a build server."""
+"""A `GapReport` for every reader: page, terminal, spreadsheet, paper, build server, model card."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from elsewhere.core.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from rich.console import Console
 
     from elsewhere.core.gap_report import GapReport
 
-__all__ = ["SUFFIXES", "render", "show", "to_csv", "to_html", "to_junit", "to_latex"]
+__all__ = [
+    "SUFFIXES",
+    "log_report",
+    "render",
+    "show",
+    "to_csv",
+    "to_html",
+    "to_junit",
+    "to_latex",
+    "to_model_card",
+]
 
 
 def to_html(report: GapReport) -> str:
@@ -44,6 +55,22 @@ def to_junit(report: GapReport) -> str:
     return to_junit(report)
 
 
+def to_model_card(report: GapReport) -> str:
+    """Write metadata of a model card as YAML; see `model_card.to_model_card`."""
+    from elsewhere.report.model_card import to_model_card
+
+    return to_model_card(report)
+
+
+def log_report(
+    report: GapReport, *, prefix: str = "", artifact_path: str = "elsewhere", module: Any = None
+) -> str:
+    """Log a report to a run of MLflow; see `mlflow.log_report`."""
+    from elsewhere.report.mlflow import log_report
+
+    return log_report(report, prefix=prefix, artifact_path=artifact_path, module=module)
+
+
 def show(report: GapReport, console: Console | None = None) -> None:
     """Print a summary; see `terminal.show`."""
     from elsewhere.report.terminal import show
@@ -62,6 +89,8 @@ _WRITERS: dict[str, Callable[[GapReport], str]] = {
     ".csv": to_csv,
     ".tex": to_latex,
     ".xml": to_junit,
+    ".yaml": to_model_card,
+    ".yml": to_model_card,
 }
 
 SUFFIXES = tuple(_WRITERS)
@@ -73,8 +102,8 @@ def render(report: GapReport, suffix: str) -> bytes:
 
     Args:
         report: The report.
-        suffix: ".html" (page), ".json" (everything), ".csv" (groups), ".tex" (LaTeX table) or
-            ".xml" (JUnit), in any case.
+        suffix: ".html" (page), ".json" (everything), ".csv" (groups), ".tex" (LaTeX table),
+            ".xml" (JUnit) or ".yaml" (model card; also ".yml"), in any case.
 
     Returns:
         The file's content in UTF-8; the same report gives the same bytes.
