@@ -52,6 +52,7 @@ def audit(table: pd.DataFrame, **options) -> GapReport:
             "estimator": "linear",
             "jobs": 1,
             "explain": False,
+            "close": False,
             **options,
         },
     )
@@ -259,7 +260,7 @@ def test_features_are_all_columns_without_a_role():
 
 def test_time_alone_makes_its_periods_the_groups():
     report = elsewhere.audit(
-        patients(), target="y", time="when", estimator="linear", explain=False, jobs=1
+        patients(), target="y", time="when", estimator="linear", explain=False, close=False, jobs=1
     )
     assert [g.ordered for g in report.models[0].groupings] == [False, True]
     names = [rung.name for rung in report.models[0].ladder]

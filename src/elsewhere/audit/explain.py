@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from elsewhere.audit.fitting import in_processes
 from elsewhere.audit.groupings import key_of
 from elsewhere.audit.judge import Judge, by_class
+from elsewhere.audit.treatments import importances, inside_of
 from elsewhere.core.arrays import Floats, Integers
+from elsewhere.core.explanations import Shortcuts, Stability
 from elsewhere.core.gap_report import GroupKey
 from elsewhere.core.grouped import grouped_scores
 from elsewhere.core.scores import Scored
@@ -27,15 +30,17 @@ from elsewhere.measures.forecasts import (
     label_shift_weighted_loss,
 )
 from elsewhere.measures.label_shift import black_box_shift
+from elsewhere.measures.shortcuts import importance_shortcuts
+from elsewhere.measures.stability import feature_stability
 from elsewhere.measures.two_sample import classifier_two_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from elsewhere.audit.designs import Plan, Unseen
     from elsewhere.audit.estimators import Recipe
     from elsewhere.audit.fitting import Fitted
     from elsewhere.audit.ground import Ground
+    from elsewhere.audit.treatments import Training
+    from elsewhere.core.arrays import Key
 
 NAN = float("nan")
 
@@ -159,6 +164,52 @@ def _clusters(goodness: Floats) -> tuple[Integers, Integers]:
     return order, change.astype(np.int64)
 
 
+# --- features ----------------------------------------------------------------------------------
+
+
+def shortcuts_of(whole: Training, keys: tuple[Key, ...]) -> Shortcuts:
+    """Find features that carry models on groups that they saw and not on groups that they did not.
+
+    Args:
+        whole: All rows, by families of groups.
+        keys: The groups.
+
+    Returns:
+        The features, by permutation importance.
+    """
+    inside = inside_of(whole)
+    if inside is None:
+        reason = "fewer than three groups, or fewer blocks than folds"
+        return Shortcuts(0, "permutation importance", (), NAN, 0, reason)
+    found = importances(inside)
+    labels = [keys[family] for family in found.families]
+    shown = [key if isinstance(key, str | int | float | bool) else str(key) for key in labels]
+    return importance_shortcuts(found.seen, found.unseen, whole.names, shown)
+
+
+def stability_of(ground: Ground, q: int) -> Stability | None:
+    """Say how the levels of numeric features differ between the groups.
+
+    Args:
+        ground: The table.
+        q: Which grouping.
+
+    Returns:
+        The features, or None where there is no numeric one.
+    """
+    columns, features = ground.groupings[q], ground.features
+    texts = (*features.categorical, *columns.columns)
+    names = tuple(name for name in features.names if name not in texts)
+    if not names:
+        return None
+    return feature_stability(
+        features.select(names).matrix,
+        columns.coded.codes,
+        y=ground.target if len(ground.classes) == 2 else None,
+        names=names,
+    )
+
+
 # --- causes and forecasts ----------------------------------------------------------------------
 
 
@@ -245,7 +296,7 @@ def explain(
     least = size[MAX_GROUPS - 1] if len(size) > MAX_GROUPS else 0
     studies = [study for study in studies if len(study.elsewhere.loss) >= least]
     small = sum(len(s.here.loss) + len(s.elsewhere.loss) for s in studies) < 20_000
-    found = _each(study_group, studies, 1 if small else jobs)
+    found = list(in_processes(study_group, [(study,) for study in studies], 1 if small else jobs))
     rows: dict[str, list[tuple[GroupKey, float, float]]] = {}
     for study, one in zip(studies, found, strict=True):
         for method, forecast in one.forecasts.items():
@@ -253,16 +304,6 @@ def explain(
     quantity = found[0].quantity if found else ""
     compared = compare_forecasts(rows, quantity=quantity, level=level) if rows else ()
     return tuple(one.decomposition for one in found), compared
-
-
-def _each(function: Callable[[Study], Studied], studies: list[Study], jobs: int) -> list[Studied]:
-    """Study groups one by one, or in processes."""
-    if jobs == 1 or len(studies) < 2:
-        return [function(study) for study in studies]
-    joblib = untyped("joblib")
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        found: Any = joblib.Parallel(n_jobs=jobs)(joblib.delayed(function)(s) for s in studies)
-    return list(found)
 
 
 def _studies(

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from elsewhere.audit.attempts import CloseOptions
 from elsewhere.audit.change import change_since, pairing_of
+from elsewhere.audit.closing import close
 from elsewhere.audit.designs import Plan, make_plan
 from elsewhere.audit.estimators import Recipe, make_recipe, resolve
-from elsewhere.audit.explain import explain, transfer
+from elsewhere.audit.explain import explain, shortcuts_of, stability_of, transfer
+from elsewhere.audit.failing import failures_of_fits
 from elsewhere.audit.fitting import SMALL as SMALL_WORK
 from elsewhere.audit.fitting import (
     Cost,
@@ -35,6 +38,7 @@ from elsewhere.audit.predictions import (
     with_pair,
 )
 from elsewhere.audit.question import GroupColumns, Model, Options, Question, names_of
+from elsewhere.audit.retraining import more_fits, training_of
 from elsewhere.core.arrays import Coded, Floats
 from elsewhere.core.errors import InputError
 from elsewhere.core.gap_report import (
@@ -49,6 +53,7 @@ from elsewhere.core.metrics import get_metric
 from elsewhere.core.shifts import Fits, Rung
 
 if TYPE_CHECKING:
+    from elsewhere.core.closing import Closing
     from elsewhere.core.metrics import Metric
 
 
@@ -114,7 +119,8 @@ def audit_estimator(
     )
     jobs = cores(how.jobs)
     how.on_step(0, 0, "a trial fit")
-    cost = estimate(ground, plan, recipe, variants, jobs, options.seed)
+    more = more_fits(ground, plan, recipe) if options.close else []
+    cost = estimate(ground, plan, recipe, variants, jobs, options.seed, more)
     if how.on_cost is not None:
         how.on_cost(cost)
     fitted = run(
@@ -128,9 +134,13 @@ def audit_estimator(
         keep=keep,
         on_step=how.on_step,
     )
-    if how.on_cost is not None:
-        how.on_cost(replace(cost, seconds=sum(each.seconds for each in fitted)))
-    return _Assembly(ground, plan, recipe, fitted, options, how).report()
+    report = _Assembly(ground, plan, recipe, fitted, options, how).report()
+    if how.on_cost is not None and report.fits is not None:
+        closing = report.headline.closing
+        tried = sum(each.seconds for each in closing.attempts) if closing is not None else 0.0
+        seconds = sum(each.seconds for each in fitted) + tried
+        how.on_cost(replace(cost, fits=report.fits.n, seconds=seconds))
+    return report
 
 
 def _variants(ground: Ground, recipe: Recipe, options: Options) -> tuple[Variant, ...]:
@@ -215,7 +225,8 @@ class _Assembly:
             for q, question in questions.items():
                 step(done := done + 1, total, f"{each.variant.name} by {_name(ground, q)}")
                 found = one_grouping(question, question.models[v], question.groups[0], level)
-                groupings.append(self._explained(found, v, q))
+                found = self._explained(found, v, q)
+                groupings.append(self._closed(found) if v == q == 0 else found)
             if plan.later is not None:
                 later = self._later_question()
                 step(done := done + 1, total, f"{each.variant.name} over time")
@@ -249,7 +260,7 @@ class _Assembly:
             self._notes(),
             settings(self.options),
             provenance(ground.question),
-            self._fits(),
+            self._fits(audits[0].groupings[0].closing),
         )
         if self.how.baseline is not None:
             report = replace(report, change=change_since(self.how.baseline, report, questions[0]))
@@ -404,16 +415,47 @@ class _Assembly:
             seed=self.options.seed,
             jobs=cores(self.how.jobs),
         )
+        merge, seed = self.options.merge, self.options.seed
+        whole = training_of(
+            self.ground,
+            self.recipe,
+            fitted.variant.features,
+            self.judge,
+            merge=merge,
+            seed=seed,
+            q=q,
+        )
+        unseen = self.laid.unseen(fitted, q)
         return replace(
             found,
             transfer=transfer(self.ground, self.plan, fitted, q, self.judge, level=level),
             decompositions=why,
             forecasts=forecasts,
+            shortcuts=shortcuts_of(whole, self.ground.groupings[q].coded.keys),
+            stability=stability_of(self.ground, q),
+            failures=failures_of_fits(self.ground, self.judge, unseen, q, level=level, seed=seed),
         )
+
+    def _closed(self, found: Grouping) -> Grouping:
+        """Add what closes the gap of the first grouping."""
+        if not self.options.close:
+            return found
+        options = CloseOptions(
+            self.options.labels,
+            self.how.negligible,
+            self.how.level,
+            self.options.seed,
+            cores(self.how.jobs),
+            None if self.how.keep is None else folder_for(self.how.keep),
+            self.options.merge,
+            self.how.on_step,
+        )
+        closing = close(self.laid, self.recipe, self.fitted[0], found.gap, options)
+        return replace(found, closing=closing)
 
     # --- words ---------------------------------------------------------------------------------
 
-    def _fits(self) -> Fits:
+    def _fits(self, closing: Closing | None) -> Fits:
         """Say what was fitted."""
         plan = self.plan
         rows = {name: size for name, size, _ in self._rungs()}
@@ -426,7 +468,8 @@ class _Assembly:
         return Fits(
             self.recipe.name,
             self.ground.features.names,
-            len(all_tasks(plan, len(self.fitted))),
+            len(all_tasks(plan, len(self.fitted)))
+            + sum(each.fits for each in (closing.attempts if closing is not None else ())),
             rows,
         )
 

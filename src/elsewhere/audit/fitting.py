@@ -8,11 +8,11 @@ import io
 import os
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -27,6 +27,8 @@ from elsewhere.core.untyped import untyped
 
 if TYPE_CHECKING:
     from elsewhere.audit.designs import Fit, Plan
+
+T = TypeVar("T")
 
 Step: TypeAlias = Callable[[int, int, str], None]
 """Called with (done, total, what) as work advances."""
@@ -106,7 +108,13 @@ def cores(jobs: int | None) -> int:
 
 
 def estimate(
-    ground: Ground, plan: Plan, recipe: Recipe, variants: tuple[Variant, ...], jobs: int, seed: int
+    ground: Ground,
+    plan: Plan,
+    recipe: Recipe,
+    variants: tuple[Variant, ...],
+    jobs: int,
+    seed: int,
+    more: Sequence[tuple[int, int]] = (),
 ) -> Cost:
     """Fit two small models to learn what all fits cost, and to find a broken estimator early.
 
@@ -117,6 +125,7 @@ def estimate(
         variants: The sets of features.
         jobs: Processes.
         seed: Seed.
+        more: Further fits: (training rows, rows to predict).
 
     Returns:
         The cost, from the time of the two fits taken as linear in the rows.
@@ -147,9 +156,9 @@ def estimate(
         predict_time = found.predict_seconds / size
     slope = (fit_time[-1] - fit_time[0]) / max(sizes[-1] - sizes[0], 1)
     slope = max(slope, 0.1 * fit_time[-1] / sizes[-1])
-    fits = [plan.fits[f] for _, f in all_tasks(plan, len(variants))]
-    trained = sum(len(fit.train) for fit in fits)
-    tested = sum(len(fit.test) for fit in fits)
+    planned = [plan.fits[f] for _, f in all_tasks(plan, len(variants))]
+    fits = [*((len(fit.train), len(fit.test)) for fit in planned), *more]
+    trained, tested = (sum(sizes) for sizes in zip(*fits, strict=True))
     seconds = len(fits) * fit_time[0] + trained * slope + tested * predict_time
     return Cost(len(fits), trained, seconds, jobs)
 
@@ -215,7 +224,7 @@ def run(
     """
     tasks = all_tasks(plan, len(variants))
     stores = [
-        None if keep is None else Store(keep, _identity(ground, recipe, variant, seed))
+        None if keep is None else Store(keep, identity(ground, recipe, variant, seed))
         for variant in variants
     ]
     found: dict[tuple[int, int], Outcome] = {}
@@ -256,9 +265,8 @@ def _outcomes(
     tasks: list[tuple[int, int]],
     jobs: int,
     seed: int,
-) -> Any:
+) -> Iterable[Outcome]:
     """Yield the outcomes of tasks in their order, from processes where there are several."""
-    joblib = untyped("joblib")
     tables = [_table(recipe, variant.features) for variant in variants]
 
     def arguments(v: int, f: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -270,12 +278,34 @@ def _outcomes(
         }
         return (recipe, tables[v], ground.target, fit.train, fit.test), options
 
-    if jobs == 1 or len(tasks) < 2:
-        return (fit_and_predict(*a, **o) for a, o in (arguments(*task) for task in tasks))
-    job = joblib.delayed(fit_and_predict)
-    calls = (job(*a, **o) for a, o in (arguments(*task) for task in tasks))
+    return in_processes(_fit_and_predict, [arguments(*task) for task in tasks], jobs)
+
+
+def _fit_and_predict(arguments: tuple[Any, ...], options: dict[str, Any]) -> Outcome:
+    """Fit one model of a plan."""
+    return fit_and_predict(*arguments, **options)
+
+
+def in_processes(
+    function: Callable[..., T], calls: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterable[T]:
+    """Call a function again and again, in warm processes with one thread each.
+
+    Args:
+        function: A function of a module.
+        calls: Its arguments; large arrays that several calls share are sent once.
+        jobs: Processes; with one, or for a single call, everything happens in this one.
+
+    Returns:
+        The answers in the order of the calls, as they come.
+    """
+    if jobs == 1 or len(calls) < 2:
+        return (function(*call) for call in calls)
+    joblib = untyped("joblib")
+    job = joblib.delayed(function)
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        return joblib.Parallel(n_jobs=jobs, return_as="generator", max_nbytes="256K")(calls)
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", max_nbytes="256K")
+        return cast("Iterable[T]", parallel(job(*call) for call in calls))
 
 
 def _table(recipe: Recipe, features: Features) -> Any:
@@ -286,8 +316,19 @@ def _table(recipe: Recipe, features: Features) -> Any:
 # --- finished fits -----------------------------------------------------------------------------
 
 
-def _identity(ground: Ground, recipe: Recipe, variant: Variant, seed: int) -> str:
-    """Hash everything that decides a fit's predictions, apart from its rows."""
+def identity(ground: Ground, recipe: Recipe, variant: Variant, seed: int, remedy: str = "") -> str:
+    """Hash everything that decides a fit's predictions, apart from its rows.
+
+    Args:
+        ground: The table.
+        recipe: What is fitted.
+        variant: The features.
+        seed: Seed.
+        remedy: Name of what is done differently.
+
+    Returns:
+        The hash.
+    """
     from importlib.metadata import version
 
     settings = "" if recipe.takes == "matrix" else _settings_of(recipe.template)
@@ -300,6 +341,7 @@ def _identity(ground: Ground, recipe: Recipe, variant: Variant, seed: int) -> st
             settings,
             _source(recipe),
             str(seed),
+            remedy,
             *(version(name) for name in ("elsewhere", "numpy", "scikit-learn")),
         ]
     )
@@ -379,11 +421,12 @@ class Store:
             with np.load(content, allow_pickle=False) as stored:
                 prediction, times = stored["prediction"], stored["seconds"]
                 warned = tuple(str(text) for text in stored["warned"])
+                chosen = str(stored["chosen"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
             return None
-        if len(prediction) != len(fit.test) or len(times) != 2:
+        if len(prediction) not in (0, len(fit.test)) or len(times) != 2:
             return None
-        return Outcome(prediction, float(times[0]), float(times[1]), warned)
+        return Outcome(prediction, float(times[0]), float(times[1]), warned, chosen)
 
     def save(self, fit: Fit, outcome: Outcome) -> None:
         """Keep an outcome: whole or not at all."""
@@ -393,5 +436,6 @@ class Store:
             prediction=outcome.prediction,
             seconds=np.array([outcome.fit_seconds, outcome.predict_seconds]),
             warned=np.array(outcome.warned, dtype=str),
+            chosen=np.array(outcome.chosen, dtype=str),
         )
         write_together({self._path(fit): buffer.getvalue()})

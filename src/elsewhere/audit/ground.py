@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from elsewhere.audit.question import (
     find_groups,
     find_roles,
     find_target,
+    moments,
+    named_columns,
     names_of,
     open_source,
     without_missing,
@@ -105,7 +107,7 @@ class Ground:
         features: What models learn from.
         block: Number of each row's block, or None, shape (n,).
         time: Periods of time, or None.
-        notes: What the reader must know.
+        moment: Rank of each row's time, equal times sharing one, shape (n,), or None.
     """
 
     question: Question
@@ -115,7 +117,7 @@ class Ground:
     features: Features
     block: Integers | None
     time: GroupColumns | None
-    notes: tuple[str, ...] = field(default=())
+    moment: Integers | None
 
     @property
     def n(self) -> int:
@@ -208,7 +210,8 @@ def prepare(source: Any, options: Options, name: str | None = None) -> Ground:
         table.content_hash(),
     )
     time = next((columns for columns in groups if columns.ordered), None)
-    return Ground(question, kind, target, classes, made, block, time)
+    moment = None if options.time is None else moments(columns[options.time], options.time)
+    return Ground(question, kind, target, classes, made, block, time, moment)
 
 
 def kind_of(y: Objects, options: Options) -> Kind:
@@ -248,21 +251,11 @@ def _metric(options: Options, y: Objects, kind: Kind) -> Metric:
 
 def _feature_names(table: Table, roles: list[str], options: Options) -> tuple[str, ...]:
     """List the features: those named, or all columns without a role."""
-    ignored = [
-        column
-        for spec in names_of(options.ignore)
-        for column in (
-            table.matching(spec, "--ignore") if "*" in spec else (table.find(spec, "--ignore"),)
-        )
-    ]
-    found: list[str] = []
-    for spec in names_of(options.feature):
-        found += (
-            table.matching(spec, "--feature") if "*" in spec else (table.find(spec, "--feature"),)
-        )
+    ignored = named_columns(table, options.ignore, "--ignore")
+    found = named_columns(table, options.feature, "--feature")
     if not found:  # a column without a name is the row number that some programs write
         found = [c for c in table.names if c not in roles and c.strip()]
-    names = tuple(dict.fromkeys(column for column in found if column not in ignored))
+    names = tuple(column for column in found if column not in ignored)
     target = names_of(options.target)
     if set(names) & set(target):
         raise InputError("--feature", f"names the target {target[0]!r}", "other columns")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from elsewhere.audit.change import change_since, pairing_of
+from elsewhere.audit.failing import failures_of_predictions
 from elsewhere.audit.groupings import (
     evaluate,
     group_rows,
@@ -18,6 +19,7 @@ from elsewhere.audit.groupings import (
     key_of,
     named_pair,
 )
+from elsewhere.audit.pools import pool_of
 from elsewhere.audit.question import (
     GroupColumns,
     MetricLike,
@@ -99,6 +101,8 @@ def audit(
     folds: int = 5,
     keep: str | Path | None = None,
     explain: bool = True,
+    close: bool = True,
+    labels: int = 100,
     on_cost: Callable[[Cost], None] | None = None,
 ) -> GapReport:
     """Measure how a model holds up from group to group, here and elsewhere.
@@ -142,7 +146,8 @@ def audit(
         seed: Seed of folds, subsamples and estimators, and of metrics without a closed form.
         on_step: Called as the audit advances.
         feature: Columns to learn from; by default all without a role. A column with a role is a
-            feature only if it is named here.
+            feature only if it is named here. Without an estimator: columns that may explain
+            where the predictions fail.
         ignore: Columns never to learn from.
         without: Features that a second model goes without, to see what they do.
         merge: Family of groups that belong together, {group: family}; a family is left out as one.
@@ -151,7 +156,10 @@ def audit(
         folds: Folds of rows and of blocks.
         keep: Folder in which finished fits are kept, so that a broken run goes on from there.
         explain: Whether fitted models are explained: who carries to whom, why a group is worse,
-            which forecast to trust. It takes extra fits.
+            which forecast to trust, which features are shortcuts. It takes extra fits.
+        close: Whether remedies are tried on fitted models, for the first grouping. Each takes the
+            fits of unseen groups, and of their counterparts here, once more.
+        labels: Labelled rows of each group elsewhere that a remedy may use; 0 for none.
         on_cost: Called with the number of fits and their cost before they start (estimated) and
             when they are done (measured).
 
@@ -175,7 +183,7 @@ def audit(
         >>> report.headline.worst_text
         'C'
     """
-    _check_numbers(level, negligible, 1 if jobs is None else jobs, min_rows, seed)
+    _check_numbers(level, negligible, 1 if jobs is None else jobs, min_rows, seed, labels)
     options = Options(
         target,
         prediction,
@@ -203,6 +211,8 @@ def audit(
         duplicates,
         folds,
         explain,
+        close,
+        labels,
     )
     if estimator is not None:
         from elsewhere.audit.fitted import FitOptions, audit_estimator
@@ -213,6 +223,7 @@ def audit(
     question = ask(table, options, name)
     _check_classes(question)
     models = _models(question, level, min_rows, jobs or 1, on_step or _silent)
+    models = _with_failures(question, models, level, seed)
     if pair is not None:
         models = with_pair(question, models, pair, level)
     report = GapReport(
@@ -230,16 +241,38 @@ def audit(
         settings(options),
         provenance(question),
     )
+    report = replace(report, pool=pool_of(report, pair))
     if baseline is not None:
         report = replace(report, change=change_since(baseline, report, question))
     return report
+
+
+def _with_failures(
+    question: Question, models: tuple[ModelAudit, ...], level: float, seed: int
+) -> tuple[ModelAudit, ...]:
+    """Add where the first model fails, by the columns that were named."""
+    if not question.features:
+        return models
+    first, *others = models
+    groupings = tuple(
+        replace(
+            found,
+            failures=failures_of_predictions(
+                question, question.models[0], columns, question.features, level=level, seed=seed
+            ),
+        )
+        for found, columns in zip(first.groupings, question.groups, strict=True)
+    )
+    return (replace(first, groupings=groupings), *others)
 
 
 def _silent(done: int, total: int, what: str) -> None:
     """Show no progress."""
 
 
-def _check_numbers(level: float, negligible: float, jobs: int, min_rows: int, seed: int) -> None:
+def _check_numbers(
+    level: float, negligible: float, jobs: int, min_rows: int, seed: int, labels: int
+) -> None:
     """Check the numeric options before anything is read."""
     if not 0 < level < 1:
         raise InputError("--level", f"is {level:g}", "a confidence level between 0 and 1", "0.95")
@@ -249,6 +282,8 @@ def _check_numbers(level: float, negligible: float, jobs: int, min_rows: int, se
         raise InputError("--jobs", f"is {jobs}", "a number of threads, or -1 for all cores")
     if seed < 0:
         raise InputError("--seed", f"is {seed}", "a whole number >= 0", "0")
+    if labels < 0 or labels != int(labels):
+        raise InputError("--labels", f"is {labels}", "a whole number of rows, 0 for none", "100")
     if min_rows < 1:
         raise InputError("--min-rows", f"is {min_rows}", "at least 1")
 
@@ -256,7 +291,6 @@ def _check_numbers(level: float, negligible: float, jobs: int, min_rows: int, se
 def _check_no_fits(options: Options, keep: str | Path | None) -> None:
     """Refuse options that only make sense where models are fitted."""
     given = {
-        "--feature": options.feature,
         "--ignore": options.ignore,
         "--without": options.without,
         "--merge": options.merge,
@@ -264,6 +298,8 @@ def _check_no_fits(options: Options, keep: str | Path | None) -> None:
         "--duplicates": options.duplicates != "report",
         "--folds": options.folds != 5,
         "--no-explain": not options.explain,
+        "--no-close": not options.close,
+        "--labels": options.labels != 100,
     }
     for option, value in given.items():
         if value:
@@ -568,7 +604,7 @@ def settings(options: Options) -> dict[str, Value]:
         "feature",
         "ignore",
         "without",
-        *(("folds", "duplicates") if options.estimator is not None else ()),
+        *(("folds", "duplicates", "labels") if options.estimator is not None else ()),
     ):
         value = getattr(options, name)
         if value is None or value == () or value is False:

@@ -66,6 +66,7 @@ class Question:
         threshold: Score from which a row counts as positive, or None.
         notes: What was done to the rows.
         content_hash: Hash of the table's contents.
+        features: Columns that may explain where predictions fail, each shape (n,).
     """
 
     name: str
@@ -81,6 +82,7 @@ class Question:
     threshold: float | None
     notes: tuple[str, ...]
     content_hash: str
+    features: dict[str, Objects] = field(default_factory=dict[str, Objects])
 
     @property
     def n(self) -> int:
@@ -111,6 +113,7 @@ class Question:
             block=pick(self.block),
             row=pick(self.row),
             weight=pick(self.weight),
+            features={name: values[rows] for name, values in self.features.items()},
         )
 
 
@@ -159,6 +162,8 @@ class Options:
     duplicates: Literal["report", "block", "ignore"] = "report"
     folds: int = 5
     explain: bool = True
+    close: bool = True
+    labels: int = 100
 
 
 def ask(source: Any, options: Options, name: str | None = None) -> Question:
@@ -180,7 +185,9 @@ def ask(source: Any, options: Options, name: str | None = None) -> Question:
     if condition is not None and options.here_table is not None:
         raise InputError("--here", "is given together with --here-table", "one of the two")
     roles = find_roles(table, options)
-    wanted = [*roles.all, *([table.find(condition.column, "--here")] if condition else [])]
+    features = named_columns(table, options.feature, "--feature")
+    wanted = [*roles.all, *features]
+    wanted += [table.find(condition.column, "--here")] if condition else []
     columns = table.load(list(dict.fromkeys(wanted)))
     side = condition.sides(columns[condition.column]) if condition else None
     if options.here_table is not None:
@@ -190,9 +197,10 @@ def ask(source: Any, options: Options, name: str | None = None) -> Question:
             delimiter=options.delimiter,
             limits=options.limits,
         )
-        for column in roles.all:
+        needed = list(dict.fromkeys([*roles.all, *features]))
+        for column in needed:
             other.find(column, "--here-table")
-        loaded = other.load(roles.all)
+        loaded = other.load(needed)
         columns, side = _under(loaded, columns)
     columns, side, notes = without_missing(columns, side, roles.all, options)
     y, positive = find_target(columns, roles, options)
@@ -227,7 +235,28 @@ def ask(source: Any, options: Options, name: str | None = None) -> Question:
         options.threshold,
         tuple(notes),
         table.content_hash(),
+        {name: columns[name] for name in features},
     )
+
+
+def named_columns(table: Table, given: Names, option: str) -> list[str]:
+    """Find columns by name or pattern, each once.
+
+    Args:
+        table: The table.
+        given: Names and patterns.
+        option: The option, for messages.
+
+    Returns:
+        Names of columns.
+
+    Raises:
+        InputError: No such column.
+    """
+    found: list[str] = []
+    for spec in names_of(given):
+        found += table.matching(spec, option) if "*" in spec else (table.find(spec, option),)
+    return list(dict.fromkeys(found))
 
 
 def open_source(source: Any, options: Options, name: str | None) -> Table:
@@ -638,6 +667,23 @@ def periods(values: Objects, name: str) -> GroupColumns:
             "--time", f"{name!r} holds a single period", "at least two", "another column"
         )
     return GroupColumns((name,), coded, ordered=True)
+
+
+def moments(values: Objects, name: str) -> Integers:
+    """Rank rows by time; equal times share a rank.
+
+    Args:
+        values: Dates, ISO 8601 text, or numbers, shape (n,).
+        name: Column name.
+
+    Returns:
+        Ranks from 0, shape (n,).
+
+    Raises:
+        InputError: Text that is no date.
+    """
+    ordered = values if values.dtype.kind in "iufM" else _dates(values, name)
+    return number(ordered)
 
 
 def _dates(values: Objects, name: str) -> Objects:

@@ -118,7 +118,11 @@ def audit_command(
     ] = None,
     feature: Annotated[
         Columns,
-        typer.Option(metavar="COL", help="Learn from it. [default: all without a role]"),
+        typer.Option(
+            metavar="COL",
+            help="Learn from it [default: all without a role]; of predictions: may explain "
+            "failures.",
+        ),
     ] = None,
     ignore: Annotated[Columns, typer.Option(metavar="COL", help="Never learn from it.")] = None,
     without: Annotated[
@@ -138,6 +142,12 @@ def audit_command(
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Explain fitted models; extra fits.")
     ] = True,
+    close: Annotated[
+        bool, typer.Option("--close/--no-close", help="Try remedies on fitted models; extra fits.")
+    ] = True,
+    labels: Annotated[
+        int, typer.Option(help="Labelled rows of each group that a remedy may use; 0 for none.")
+    ] = 100,
     jobs: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
@@ -200,6 +210,8 @@ def audit_command(
             folds=folds,
             keep=keep,
             explain=explain,
+            close=close,
+            labels=labels,
             on_cost=None if quiet else _announcer(),
         )
     write_together({path: render(report, path.suffix) for path in targets})

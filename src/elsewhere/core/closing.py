@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 Needs: TypeAlias = Literal["no labels", "labelled rows"]
 """What a remedy takes from elsewhere."""
 
-ClosingAnswer: TypeAlias = Literal["nothing to close", "unclear gap", "nothing helps", "helps"]
+ClosingAnswer: TypeAlias = Literal["nothing to close", "nothing helps", "helps"]
 """What the attempts allow to say."""
 
 
@@ -36,8 +36,8 @@ class Attempt:
         here_low: Lower limit, for this attempt alone.
         here_high: Upper limit.
         labels: Labelled rows that it takes from each group elsewhere.
-        fits: Extra fits.
-        seconds: Their time on one core.
+        fits: Fits of the estimator that it took; those on fewer rows, to choose by, not counted.
+        seconds: Time of everything on one core.
         chosen: What was chosen here, in words; empty if there is nothing to choose.
         reason: Why it was not tried; empty if it was.
     """
@@ -68,9 +68,9 @@ class Closing:
     """All attempts to close one gap.
 
     Args:
-        answer: "nothing to close" (the whole interval of the gap lies below the negligible size,
-            or at or below 0), "unclear gap" (the interval does not decide whether there is one),
-            "nothing helps" (no gain is clearly above 0), or "helps".
+        answer: "nothing to close" (the interval of the gap does not lie above the negligible
+            size; the sentence says whether it lies below it, or does not decide), "nothing helps"
+            (no gain is clearly above 0), or "helps".
         sentence: The answer as one sentence, with its numbers.
         best: Name of the attempt with the largest gain that is clearly above 0, those without
             labels first; empty if there is none.

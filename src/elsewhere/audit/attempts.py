@@ -1,0 +1,95 @@
+"""What one attempt to close a gap needs and gives."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elsewhere.audit.fitting import Step
+from elsewhere.core.arrays import Floats
+from elsewhere.core.closing import Needs
+
+
+@dataclass(frozen=True)
+class CloseOptions:
+    """How remedies are tried.
+
+    Args:
+        labels: Labelled rows of each group elsewhere that a remedy may use; 0 for none.
+        negligible: Size below which a gap does not matter.
+        level: Confidence level.
+        seed: Seed.
+        jobs: Processes.
+        keep: Folder for finished fits.
+        merge: Families of groups.
+        on_step: Called as work advances.
+    """
+
+    labels: int
+    negligible: float
+    level: float
+    seed: int
+    jobs: int
+    keep: Path | None
+    merge: Mapping[Any, Any] | None
+    on_step: Step
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A remedy's predictions.
+
+    Args:
+        name: The remedy.
+        needs: Whether it takes labelled rows of elsewhere.
+        tested: Which rows it was scored on, in words.
+        unseen: Predictions elsewhere, NaN where it gives none, shape (n,) or (n, classes).
+        here: The same here, or None where nothing changes.
+        labels: Labelled rows that it takes from each group.
+        fits: Extra fits.
+        seconds: Their time.
+        chosen: What was chosen.
+    """
+
+    name: str
+    needs: Needs
+    tested: str
+    unseen: Floats
+    here: Floats | None
+    labels: int = 0
+    fits: int = 0
+    seconds: float = 0.0
+    chosen: str = ""
+
+
+@dataclass(frozen=True)
+class NotTried:
+    """A remedy that was not tried.
+
+    Args:
+        name: The remedy.
+        needs: Whether it takes labelled rows of elsewhere.
+        reason: Why not.
+    """
+
+    name: str
+    needs: Needs
+    reason: str
+
+
+def most_often(chosen: Iterable[str]) -> str:
+    """Write what was chosen most often, and how often, where the fits differ.
+
+    Example:
+        >>> most_often(["a", "a"]), most_often(["a", "", "a"])
+        ('a', 'a in 2 of 3 fits')
+    """
+    counted = Counter(chosen)
+    (first, n), *others = counted.most_common()
+    total = n + sum(count for _, count in others)
+    if not others:
+        return first
+    return f"{first or 'nothing'} in {n} of {total} fits"
