@@ -174,7 +174,7 @@ def summed_up(context: Context, found: Sequence[Decomposition]) -> str:
         )
     names: dict[str, list[str]] = {}
     for one in worse:
-        names.setdefault(_said_of(context, one), []).append(context.group_in_text(one.key))
+        names.setdefault(said_of(context, one), []).append(context.group_in_text(one.key))
     order = sorted(names, key=lambda said: (said in (UNSURE, UNKNOWN), -len(names[said])))
     said = [f"in {len(names[what])} ({context.few(names[what])}) {what}" for what in order]
     verb = "loses" if len(worse) == 1 else "lose"
@@ -184,7 +184,7 @@ def summed_up(context: Context, found: Sequence[Decomposition]) -> str:
     )
 
 
-def _said_of(context: Context, one: Decomposition) -> str:
+def said_of(context: Context, one: Decomposition) -> str:
     """Say which part makes most of a group's loss, or that it is not known."""
     if not taken_apart(one):
         return UNKNOWN

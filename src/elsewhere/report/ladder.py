@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from elsewhere.report.drawing import ROW, Axis, Bar, Mark, axis_for, place, position
 from elsewhere.report.layout import Cell, Column, Context, Fact, Table
-from elsewhere.report.words import MISSING, count, plural
+from elsewhere.report.words import MISSING, count, joined, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -195,7 +195,7 @@ def compared(context: Context) -> list[str]:
         if entry.rung and math.isfinite(entry.estimate):
             pairs.setdefault((entry.first, entry.second), []).append(entry)
     return [
-        f"{context.text(second)} is {_joined([_differs(context, entry) for entry in entries])}, "
+        f"{context.text(second)} is {joined([_differs(context, entry) for entry in entries])}, "
         f"compared with {context.text(first)}."
         for (first, second), entries in list(pairs.items())[:MODELS]
     ]
@@ -218,11 +218,6 @@ def _differs(context: Context, entry: Comparison) -> str:
 def _on_step(context: Context, name: str) -> str:
     """Name a step of a comparison inside a sentence."""
     return context.text(name) if name == LATER else f"on {context.text(name)}"
-
-
-def _joined(parts: Sequence[str]) -> str:
-    """Join parts with commas and a last "and"."""
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def _summary(context: Context, model: ModelAudit) -> str:

@@ -11,7 +11,7 @@ from elsewhere.core.gap_report import GapReport
 from elsewhere.report.words import THIN_SPACE, Numbers, group_name, isolate, plural, shorten
 
 if TYPE_CHECKING:
-    from elsewhere.core.gap_report import Grouping, GroupKey, GroupRow, ModelAudit
+    from elsewhere.core.gap_report import Grouping, GroupKey, GroupRow, ModelAudit, Value
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,10 @@ class Context:
     def group_in_text(self, key: GroupKey) -> str:
         """Name a group inside a sentence."""
         return self._isolate(group_name(key, min(self.limits.name, 60)))
+
+    def name(self, value: Value) -> str:
+        """Name a column or another thing, for a cell of its own; never blank."""
+        return group_name((("", value),), self.limits.name)
 
     def text(self, value: object) -> str:
         """Write a name or a setting inside a sentence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -16,10 +16,21 @@ from elsewhere.core.errors import InputError
 from elsewhere.report import group_figures, group_tables, sentences
 from elsewhere.report.carrying import CarryingPart, carrying_part
 from elsewhere.report.causes import CausesPart, causes_part
+from elsewhere.report.closing import ClosingPart, closing_part
 from elsewhere.report.drawing import Forest, Reliability, Series
+from elsewhere.report.failing import FailuresPart, failures_part
 from elsewhere.report.forecasting import ForecastPart, forecast_part
+from elsewhere.report.in_short import Line, in_short
 from elsewhere.report.ladder import LadderPart, fitted, ladder_part
 from elsewhere.report.layout import Context, Fact, Limits, Table
+from elsewhere.report.planning import PlanningPart, planning_part
+from elsewhere.report.progress import PoolPart, pool_part
+from elsewhere.report.shortcuts import (
+    ShortcutsPart,
+    StabilityPart,
+    shortcuts_part,
+    stability_part,
+)
 from elsewhere.report.sizes import SizeFigure, size_figure
 from elsewhere.report.words import numbers_for, plural
 
@@ -64,7 +75,11 @@ class GroupingPart:
     sizes: SizeFigure | None
     carrying: CarryingPart | None
     causes: CausesPart | None
+    shortcuts: ShortcutsPart | None
+    stability: StabilityPart | None
+    failures: FailuresPart | None
     forecasts: ForecastPart | None
+    closing: ClosingPart | None
 
 
 @dataclass(frozen=True)
@@ -107,11 +122,15 @@ class Page:
     headline: list[Fact]
     verdict: str
     reason: str
+    lines: list[Line]
     ladder: LadderPart | None
+    closing: ClosingPart | None
+    plan: PlanningPart | None
     intervals: list[Fact]
     interval_figure: Forest | None
     models: list[ModelPart]
     models_left_out: str
+    pool: PoolPart | None
     overview: Table | None
     comparisons: Table | None
     change: ChangePart | None
@@ -128,6 +147,14 @@ class Page:
         groupings = [part for model in self.models for part in model.groupings]
         return bool(self.ladder) or any(
             part.sizes or part.carrying or part.causes or part.forecasts for part in groupings
+        )
+
+    @property
+    def has_reasons(self) -> bool:
+        """Whether the page says why there is a gap, what closes it, or how many models do."""
+        groupings = [part for model in self.models for part in model.groupings]
+        return bool(self.lines or self.closing or self.plan or self.pool) or any(
+            part.shortcuts or part.stability or part.failures or part.closing for part in groupings
         )
 
 
@@ -152,7 +179,10 @@ def to_html(report: GapReport) -> str:
     page = ""
     for limits in LADDER:
         composed = compose(report, limits)
-        style = _asset("page.css") + (_asset("shifts.css") if composed.has_shifts else "")
+        sheets = ["page.css"]
+        sheets += ["shifts.css"] if composed.has_shifts or composed.has_reasons else []
+        sheets += ["reasons.css"] if composed.has_reasons else []
+        style = "".join(map(_asset, sheets))
         page = template.render(
             page=composed,
             style=Markup(style),  # noqa: S704 (a file of this package)
@@ -201,23 +231,32 @@ def compose(report: GapReport, limits: Limits) -> Page:
     """
     context = Context(report, limits, numbers_for(report))
     ladder = ladder_part(context)
+    closing = closing_part(
+        context, report.models[0], report.headline, f"{FIRST}-closing", first=True
+    )
+    plan = planning_part(report, context)
     figure = group_figures.interval_figure(context)
     shown = report.models[: limits.sections]
     each = max(1, limits.sections // len(shown))
     models = [_model(context, model, i, each) for i, model in enumerate(shown, 1)]
+    pool = pool_part(context)
     several = sum(len(model.groupings) for model in report.models) > 1
-    return Page(
+    page = Page(
         table=context.text(report.table),
         subtitle=_subtitle(context),
         first_line=context.long_text(report.first_line()),
         headline=sentences.headline(context),
         verdict=context.long_text(report.verdict()),
         reason=context.long_text(report.gap.reason),
+        lines=in_short(context),
         ladder=ladder,
+        closing=closing,
+        plan=plan,
         intervals=sentences.intervals(context),
         interval_figure=figure,
         models=models,
         models_left_out=_left_out(len(shown), len(report.models), "model"),
+        pool=pool,
         overview=group_tables.overview_table(context) if several else None,
         comparisons=group_tables.comparison_table(context) if report.comparisons else None,
         change=_change(context),
@@ -228,6 +267,21 @@ def compose(report: GapReport, limits: Limits) -> Page:
         settings=group_tables.settings_table(context, "Settings", report.settings),
         provenance=group_tables.settings_table(context, "Provenance", report.provenance),
     )
+    return replace(page, lines=_linked(page))
+
+
+def _linked(page: Page) -> list[Line]:
+    """Point each line at a part that is on the page."""
+    groupings = [part for model in page.models for part in model.groupings]
+    parts = [
+        page.closing,
+        page.plan,
+        *(p for g in groupings for p in (g.shortcuts, g.failures, g.causes, g.closing)),
+    ]
+    known = {part.anchor for part in parts if part} | ({"ladder"} if page.ladder else set())
+    return [
+        line if line.anchor in known else replace(line, anchor="intervals") for line in page.lines
+    ]
 
 
 def _subtitle(context: Context) -> str:
@@ -307,7 +361,15 @@ def _grouping(context: Context, model: ModelAudit, grouping: Grouping, anchor: s
         ),
         carrying=carrying_part(context, model, grouping, f"{anchor}-carrying"),
         causes=causes_part(context, model, grouping, f"{anchor}-causes"),
+        shortcuts=shortcuts_part(context, model, grouping, f"{anchor}-shortcuts"),
+        stability=stability_part(context, model, grouping, f"{anchor}-stability"),
+        failures=failures_part(context, model, grouping, f"{anchor}-failures"),
         forecasts=forecast_part(context, model, grouping, f"{anchor}-forecasts"),
+        closing=(
+            None  # it stands at the top of the page
+            if anchor == FIRST
+            else closing_part(context, model, grouping, f"{anchor}-closing")
+        ),
     )
 
 

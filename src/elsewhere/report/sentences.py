@@ -374,6 +374,7 @@ def cannot_tell(context: Context) -> list[Fact]:
         _why(context),
         _other_groups(context),
         _training(context),
+        *_remedies(context),
         Fact(
             "Whether the labels are right",
             "Targets are taken as true. Labels that are wrong "
@@ -433,6 +434,21 @@ def _training(context: Context) -> Fact:
             "seen look better than new ones, so every value here may be too good."
         )
     return Fact("What was seen in training", text)
+
+
+def _remedies(context: Context) -> list[Fact]:
+    """Say what the gains of remedies hold for, where any was tried."""
+    groupings = [grouping for model in context.report.models for grouping in model.groupings]
+    tried = (one for g in groupings if g.closing for one in g.closing.attempts if not one.reason)
+    if next(tried, None) is None:
+        return []
+    return [
+        Fact(
+            "Whether a remedy helps the next group",
+            "Gains are means over the groups of this table. A remedy that helps on average can "
+            "harm one group, and a group of another kind may gain nothing.",
+        )
+    ]
 
 
 def _no_gap(context: Context) -> Fact:

@@ -11,10 +11,20 @@ from elsewhere.core.gap_report import key_text
 from elsewhere.core.records import SIGNIFICANT_DIGITS
 from elsewhere.report.choice import worst_first
 from elsewhere.report.sentences import two_sided
-from elsewhere.report.words import Numbers, count, group_name, numbers_for, shorten, visible
+from elsewhere.report.words import (
+    Numbers,
+    count,
+    group_name,
+    numbers_for,
+    numbers_of,
+    probability,
+    shares,
+    shorten,
+    visible,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from elsewhere.core.calibration import Calibration
     from elsewhere.core.gap_report import GapReport, Grouping, GroupKey, GroupRow, ModelAudit
@@ -37,6 +47,25 @@ _NUMBERS = (
 )
 _RATE = ("value", "low", "high", "threshold")
 _CALIBRATION = ("error", "low", "high", "bias", "bias_low", "bias_high")
+_REASONS = (
+    "before",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "closed",
+    "closed_low",
+    "closed_high",
+    "here_change",
+    "here_low",
+    "here_high",
+    "labels",
+    "fits",
+    "seconds",
+    "weight",
+    "floor",
+    "firing",
+    "effect",
+)
 
 COLUMNS = (
     "model",
@@ -54,6 +83,8 @@ COLUMNS = (
     "rate",
     *(f"rate_{name}" for name in _RATE),
     *(f"calibration_{name}" for name in _CALIBRATION),
+    "detail",
+    *_REASONS,
 )
 """Columns of the CSV form."""
 
@@ -69,6 +100,11 @@ def to_csv(report: GapReport) -> str:
 
     Steps of a ladder are lines too, of the kind "rung": `value` is the step's, `here` is that of
     random rows on the same rows, and the group is the step's name.
+
+    So is what explains a gap and what closes it, with the columns from `detail` on. The kind
+    "attempt" has the remedy as group, its score elsewhere as `value`, and in `detail` the rows
+    that it was tested on; "shortcut" has the feature, what is left of it as `value`, and "flagged"
+    or nothing in `detail`; "driver" has the column, and its importance as `value`.
 
     Text that a spreadsheet would run (it starts with =, +, -, @, tab or a line end) gets a leading
     apostrophe; numbers stay numbers, negative ones too. Line ends and control characters inside
@@ -87,6 +123,7 @@ def to_csv(report: GapReport) -> str:
     for model in report.models:
         for index, grouping in enumerate(model.groupings):
             writer.writerows(_lines(report, model, grouping, first=index == 0))
+            writer.writerows(_reasons(report, model, grouping))
         writer.writerows(_rungs(report, model))
         for row in model.intersections:
             name = " x ".join(column for column, _ in row.key)
@@ -153,7 +190,84 @@ def _rungs(report: GapReport, model: ModelAudit) -> Iterator[list[str]]:
             "",
             inert(gap.reason),
             *[""] * (1 + len(_RATE) + len(_CALIBRATION)),
+            *_NOTHING,
         ]
+
+
+_NOTHING = ("",) * (1 + len(_REASONS))
+"""The last columns of lines that say nothing of reasons."""
+
+
+def _reasons(report: GapReport, model: ModelAudit, grouping: Grouping) -> Iterator[list[str]]:
+    """Write attempts to close the gap, shortcut features, and what goes with failing."""
+
+    def line(kind: str, name: str, detail: str = "", reason: str = "", **known: float) -> list[str]:
+        return [
+            inert(model.name),
+            inert(grouping.name),
+            kind,
+            grouping.contrast,
+            inert(report.metric),
+            number(report.level),
+            inert(name),
+            "",
+            "",
+            *(number(known.get(name, math.nan)) for name in _NUMBERS),
+            "",
+            inert(reason),
+            *[""] * (1 + len(_RATE) + len(_CALIBRATION)),
+            inert(detail),
+            *(number(known.get(name, math.nan)) for name in _REASONS),
+        ]
+
+    for one in grouping.closing.attempts if grouping.closing else ():
+        yield line(
+            "attempt",
+            one.name,
+            one.tested,
+            one.reason,
+            value=one.after,
+            gain_low=one.low,
+            gain_high=one.high,
+            **{name: getattr(one, name) for name in _ATTEMPT},
+        )
+    for row in grouping.shortcuts.rows if grouping.shortcuts else ():
+        yield line(
+            "shortcut",
+            row.feature,
+            "flagged" if row.shortcut else "",
+            value=row.retention,
+            weight=row.weight,
+            floor=row.floor,
+            firing=row.firing,
+        )
+    for driver in grouping.failures.drivers if grouping.failures else ():
+        yield line(
+            "driver",
+            driver.name,
+            value=driver.importance,
+            low=driver.low,
+            high=driver.high,
+            effect=driver.effect,
+            p=driver.p,
+            q=driver.q,
+        )
+
+
+_ATTEMPT = (
+    "before",
+    "gain",
+    "closed",
+    "closed_low",
+    "closed_high",
+    "here_change",
+    "here_low",
+    "here_high",
+    "labels",
+    "fits",
+    "seconds",
+)
+"""Numbers of an attempt that have a column of the same name."""
 
 
 def _group(
@@ -173,6 +287,7 @@ def _group(
         inert(rate.name) if rate else "",
         *(number(getattr(rate, name)) if rate else "" for name in _RATE),
         *(number(getattr(calibration, name)) if calibration else "" for name in _CALIBRATION),
+        *_NOTHING,
     ]
 
 
@@ -253,7 +368,8 @@ def to_latex(report: GapReport) -> str:
 
     Returns:
         A `table` environment that needs the package booktabs; the worst 60 groups where there are
-        more, and how many there are. Where models were fitted, a second one with their ladders.
+        more, and how many there are. More tables follow, where the report has them: the ladders,
+        what was tried to close the gap, shortcut features, and what goes with failing.
     """
     grouping = report.headline
     numbers = numbers_for(report)
@@ -269,19 +385,34 @@ def to_latex(report: GapReport) -> str:
     ]
     lines = [
         "% Needs \\usepackage{booktabs}.",
+        *_tabular(
+            _caption(report, len(shown)),
+            "lrrrrrr",
+            heads,
+            [_latex_cells(numbers, row) for row in shown],
+        ),
+    ]
+    more = (_latex_ladder, _latex_attempts, _latex_shortcuts, _latex_drivers)
+    return "\n".join([*lines, *(line for table in more for line in table(report))]) + "\n"
+
+
+def _tabular(
+    caption: str, columns: str, heads: Sequence[str], rows: Sequence[Sequence[str]]
+) -> list[str]:
+    """Write a table environment; the caption is escaped, heads and cells are not yet."""
+    return [
         "\\begin{table}",
         "\\centering",
-        f"\\caption{{{_caption(report, len(shown))}}}",
-        "\\begin{tabular}{lrrrrrr}",
+        f"\\caption{{{caption}}}",
+        f"\\begin{{tabular}}{{{columns}}}",
         "\\toprule",
         " & ".join(map(escape, heads)) + r" \\",
         "\\midrule",
-        *(" & ".join(map(escape, _latex_cells(numbers, row))) + r" \\" for row in shown),
+        *(" & ".join(map(escape, row)) + r" \\" for row in rows),
         "\\bottomrule",
         "\\end{tabular}",
         "\\end{table}",
     ]
-    return "\n".join([*lines, *_latex_ladder(report)]) + "\n"
 
 
 def _latex_ladder(report: GapReport) -> list[str]:
@@ -292,8 +423,6 @@ def _latex_ladder(report: GapReport) -> list[str]:
         return []
     heads = ["Model", "Step", shorten(report.metric, 40), "Gap to random rows", "Trained on"]
     text = f"{shorten(report.table, 80)}: the same rows under models trained further away."
-    if len(rungs) > MAX_LATEX_ROWS:
-        text += f" The first {MAX_LATEX_ROWS} of {count(len(rungs))} steps."
     rows = [
         [
             shorten(model.name, 60),
@@ -304,20 +433,92 @@ def _latex_ladder(report: GapReport) -> list[str]:
         ]
         for model, rung in rungs[:MAX_LATEX_ROWS]
     ]
-    return [
-        "",
-        "\\begin{table}",
-        "\\centering",
-        f"\\caption{{{escape(text)}}}",
-        "\\begin{tabular}{llrrr}",
-        "\\toprule",
-        " & ".join(map(escape, heads)) + r" \\",
-        "\\midrule",
-        *(" & ".join(map(escape, row)) + r" \\" for row in rows),
-        "\\bottomrule",
-        "\\end{tabular}",
-        "\\end{table}",
+    text += _first_of(len(rungs), "steps")
+    return ["", *_tabular(escape(text), "llrrr", heads, rows)]
+
+
+def _latex_attempts(report: GapReport) -> list[str]:
+    """Write what was tried to close the headline's gap, or nothing where nothing was."""
+    found = report.headline.closing
+    tried = [one for one in found.attempts if not one.reason] if found else []
+    if found is None or not tried:
+        return []
+    numbers = numbers_of(
+        [v for one in tried for v in (one.before, one.after)],
+        [one.high - one.low for one in tried],
+    )
+    heads = ["Remedy", "Before", "After", "Gain", "Closed", "Change here", "Labels", "Fits"]
+    rows = [
+        [
+            shorten(one.name, 60) + ("" if one.tested == "all rows" else f" ({one.tested})"),
+            numbers.one(one.before),
+            numbers.one(one.after),
+            numbers.both(one.gain, one.low, one.high),
+            " ".join(shares(one.closed, one.closed_low, one.closed_high)).rstrip(),
+            numbers.both(one.here_change, one.here_low, one.here_high),
+            count(one.labels),
+            count(one.fits),
+        ]
+        for one in tried[:MAX_LATEX_ROWS]
     ]
+    text = f"{shorten(report.table, 80)}: what closes the gap. {shorten(found.sentence, 300)}"
+    text += _first_of(len(tried), "attempts")
+    return ["", *_tabular(escape(text), "lrrrrrrr", heads, rows)]
+
+
+def _latex_shortcuts(report: GapReport) -> list[str]:
+    """Write the headline's shortcut features, or nothing where none were looked for."""
+    found = report.headline.shortcuts
+    if found is None or not found.rows:
+        return []
+    heads = ["Feature", "Weight", "Left", "Floor", "Least without", "Shortcut"]
+    numbers = numbers_of([row.weight for row in found.rows], [])
+    rows = [
+        [
+            shorten(row.feature, 60),
+            numbers.one(row.weight),
+            shares(row.retention, math.nan, math.nan)[0],
+            shares(row.floor, math.nan, math.nan)[0],
+            group_name((("", row.blamed),), 60),
+            "yes" if row.shortcut else "no",
+        ]
+        for row in found.rows[:MAX_LATEX_ROWS]
+    ]
+    text = f"{shorten(report.table, 80)}: what is left of each feature when one group goes."
+    text += _first_of(len(found.rows), "features")
+    return ["", *_tabular(escape(text), "lrrrlr", heads, rows)]
+
+
+def _latex_drivers(report: GapReport) -> list[str]:
+    """Write what goes with the headline's failures, or nothing where that was not looked at."""
+    found = report.headline.failures
+    if found is None or not found.drivers:
+        return []
+    drivers = found.drivers
+    numbers = numbers_of(
+        [one.importance for one in drivers], [one.high - one.low for one in drivers]
+    )
+    heads = ["Column", "Importance", "Effect", "p", "q"]
+    rows = [
+        [
+            shorten(one.name, 60),
+            numbers.both(one.importance, one.low, one.high),
+            numbers.one(one.effect),
+            probability(one.p),
+            probability(one.q),
+        ]
+        for one in drivers[:MAX_LATEX_ROWS]
+    ]
+    text = f"{shorten(report.table, 80)}: what goes with failing in groups that were not used."
+    text += _first_of(len(drivers), "columns")
+    return ["", *_tabular(escape(text), "lrrrr", heads, rows)]
+
+
+def _first_of(total: int, noun: str) -> str:
+    """Say that a table holds only the first of many."""
+    if total <= MAX_LATEX_ROWS:
+        return ""
+    return f" The first {MAX_LATEX_ROWS} of {count(total)} {noun}."
 
 
 def _caption(report: GapReport, shown: int) -> str:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from elsewhere.report.causes import summed_up
 from elsewhere.report.choice import most_extreme
 from elsewhere.report.forecasting import advised
+from elsewhere.report.in_short import in_short
 from elsewhere.report.ladder import ladder_line
 from elsewhere.report.layout import Context, Limits
+from elsewhere.report.progress import progressed
 from elsewhere.report.words import group_name, numbers_for, shorten
 
 if TYPE_CHECKING:
@@ -40,8 +42,9 @@ _YIELDING = ("joint interval", "rows", "value", "interval")
 def show(report: GapReport, console: Console | None = None) -> None:
     """Print the headline, the verdict, the most extreme groups, the worst group and the notes.
 
-    Where models were fitted, the ladder of each stands under the verdict, and a line each on why
-    groups are worse and on the forecast to trust.
+    Where the report says why there is a gap and what closes it, four lines on that stand under the
+    verdict. Where models were fitted, the ladder of each follows, and a line each on why groups
+    are worse and on the forecast to trust.
 
     Names never act: markup, control characters and line breaks in them are shown as text.
 
@@ -55,7 +58,15 @@ def show(report: GapReport, console: Console | None = None) -> None:
     # Into a file or a pipe the headline stays one line; a terminal wraps it between words.
     out.print(_text(out, report.first_line(), "bold"), soft_wrap=not out.is_terminal)
     out.print(_text(out, report.verdict()))
-    for line in _shifts(report):
+    context = Context(
+        report,
+        Limits(rows=MAX_GROUPS, bars=MAX_GROUPS, sections=MAX_GROUPS, name=MAX_NAME),
+        numbers_for(report, plain=True),
+        plain=True,
+    )
+    for line in in_short(context):
+        out.print(_text(out, f"{_lower(line.term)}: {line.text}"))
+    for line in _shifts(context):
         out.print(_text(out, line))
     rows = most_extreme(report.headline.rows, MAX_GROUPS)
     if rows:
@@ -66,14 +77,9 @@ def show(report: GapReport, console: Console | None = None) -> None:
         out.print(_text(out, line, style))
 
 
-def _shifts(report: GapReport) -> Iterator[str]:
-    """Write the ladders, the causes and the forecasts, where models were fitted."""
-    context = Context(
-        report,
-        Limits(rows=MAX_GROUPS, bars=MAX_GROUPS, sections=MAX_GROUPS, name=MAX_NAME),
-        numbers_for(report, plain=True),
-        plain=True,
-    )
+def _shifts(context: Context) -> Iterator[str]:
+    """Write the ladders, the causes, the forecasts and the pool of models, where there are any."""
+    report = context.report
     ladders = [model for model in report.models if model.ladder]
     for model in ladders[:MAX_GROUPS]:
         yield ladder_line(context, model, shorten(model.name, MAX_NAME))
@@ -90,6 +96,8 @@ def _shifts(report: GapReport) -> Iterator[str]:
             name = shorten(grouping.name, MAX_NAME)
             yield f"forecasts by {name}: {_lower(advised(context, grouping.forecasts))}"
             break
+    if report.pool is not None:
+        yield f"many models: {_lower(' '.join(progressed(context, report.pool)))}"
 
 
 def _lower(sentence: str) -> str:

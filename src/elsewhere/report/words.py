@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from elsewhere.core.gap_report import GapReport, GroupKey, key_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -199,11 +199,62 @@ def percent(share: float) -> str:
     return MISSING if math.isnan(share) else f"{100 * share:.3g}\u00a0%"
 
 
+def shares(value: float, low: float, high: float, *, plain: bool = False) -> tuple[str, str]:
+    r"""Write a share and its interval in percent, with a decimal where the interval is narrow.
+
+    Args:
+        value: The share, 1 for all of it.
+        low: Lower limit.
+        high: Upper limit.
+        plain: Whether to write ASCII signs only.
+
+    Returns:
+        The share, and its limits in brackets (empty where there are none).
+
+    Example:
+        >>> shares(0.38, 0.21, 0.55)
+        ('38\xa0%', '[21, 55]')
+    """
+    narrow = math.isfinite(high - low) and high - low < 0.05
+    numbers = Numbers(int(narrow), "-", ",") if plain else Numbers(int(narrow))
+    space = " " if plain else "\u00a0"
+    text = MISSING if math.isnan(value) else f"{numbers.one(100 * value)}{space}%"
+    return text, numbers.interval(100 * low, 100 * high)
+
+
+def duration(seconds: float) -> str:
+    r"""Write a time on one core, roughly.
+
+    Example:
+        >>> duration(0.2), duration(34.4), duration(400)
+        ('under 1\xa0s', '34\xa0s', '7\xa0min')
+    """
+    if not math.isfinite(seconds) or seconds < 0:
+        return MISSING
+    if seconds < 1:
+        return "under 1\u00a0s"
+    if seconds < 120:
+        return f"{seconds:.0f}\u00a0s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f}\u00a0min"
+    return f"{seconds / 3600:.3g}\u00a0h"
+
+
 def probability(value: float) -> str:
     """Write a p-value or q-value: three decimals, and never 0."""
     if math.isnan(value):
         return MISSING
     return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Join parts with commas and a last "and".
+
+    Example:
+        >>> joined(["a", "b", "c"])
+        'a, b and c'
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def plural(n: int, one: str, many: str = "") -> str:
