@@ -41,13 +41,14 @@ _HOMES = {
     "metric_names": "core.metrics",
     "plan": "audit.planning",
 }
-_ROOMS = ("audit", "core", "data", "measures", "report", "testing")
+_ROOMS = ("audit", "core", "data", "measures", "remedies", "report", "testing")
 
 __all__ = [  # noqa: PLE0604 (names, though gathered from a table)
     "__version__",
     "audit",
     "data",
     "measures",
+    "remedies",
     "report",
     "testing",
     *_HOMES,

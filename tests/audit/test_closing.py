@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import fitted_worlds as worlds
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 
 import elsewhere
 from elsewhere.audit.adapting import Adapting, design_of
-from elsewhere.audit.attempts import CloseOptions, most_often
+from elsewhere.audit.attempts import CloseOptions, counted
 from elsewhere.audit.closing import answered, share
 from elsewhere.audit.designs import make_plan
 from elsewhere.audit.estimators import make_recipe, resolve
@@ -34,9 +35,11 @@ from elsewhere.audit.treatments import (
     inside_of,
     suspected,
 )
-from elsewhere.core.closing import Attempt, Closing
 from elsewhere.core.errors import InputError
 from elsewhere.core.gap_report import GapReport
+
+if TYPE_CHECKING:
+    from elsewhere.core.closing import Attempt, Closing
 
 
 def audit(table: pd.DataFrame, **options) -> GapReport:
@@ -204,7 +207,6 @@ def test_shortcuts_are_found_by_groups_left_out_here_and_dropping_them_helps(wea
     assert 0 < dropped.closed_low < dropped.closed < 1
     assert dropped.here_high < 0  # its price: what the shortcut was worth here
     assert dropped.fits > 0
-    assert dropped.seconds > 0
     naming = attempts(weather)["drop features that name the group", "all rows"]
     assert naming.chosen == "month"
     assert "hold the group already" in attempts(weather)["group identity as a feature", ""].reason
@@ -212,9 +214,7 @@ def test_shortcuts_are_found_by_groups_left_out_here_and_dropping_them_helps(wea
 
 @pytest.mark.long
 def test_remedies_rarely_claim_to_help_where_there_is_no_shift():
-    helped = [
-        audit(worlds.table("null", n=900, seed=seed), labels=40) for seed in range(100, 160)
-    ]
+    helped = [audit(worlds.table("null", n=900, seed=seed), labels=40) for seed in range(100, 160)]
     assert sum(closing(report).answer == "helps" for report in helped) <= 4
     assert sum(closing(report).best != "" for report in helped) <= 6
 
@@ -305,8 +305,11 @@ def test_choices_are_judged_on_groups_and_blocks_not_trained_on():
     assert len(sizes) == 1
     for part in inside.unseen:
         assert set(some.group[part.train]).isdisjoint(some.group[part.test])
-    for part in (*inside.seen, *inside.unseen):
+    for part in inside.unseen:
         assert set(some.block[part.train]).isdisjoint(some.block[part.test])
+    for part in inside.seen:  # as a random split has it
+        assert set(part.train).isdisjoint(part.test)
+        assert len(set(some.block[part.train]) & set(some.block[part.test])) > 50
     for parts in (inside.seen, inside.unseen):
         tested = np.concatenate([part.test for part in parts])
         assert sorted(tested) == list(range(some.n))
@@ -386,9 +389,10 @@ def test_indicators_mark_values_and_quarters():
 
 
 def test_what_was_chosen_in_words():
-    assert most_often(["x"]) == "x"
-    assert most_often(["", ""]) == ""
-    assert most_often(["", "x", ""]) == "nothing in 2 of 3 fits"
+    assert counted(["x"]) == "x"
+    assert counted(["", ""]) == ""
+    assert counted(["nothing", "x", "nothing"]) == "nothing (2 of 3 fits), x (1)"
+    assert counted(["a", "a", "b", "c", "d"]) == "a (2 of 5 fits), b (1), c (1) and others"
 
 
 # --- prices and intervals ----------------------------------------------------------------------
@@ -415,7 +419,7 @@ def test_a_remedy_that_changes_nothing_gains_nothing_exactly(null):
     assert (kept.gain, kept.low, kept.high) == (0.0, 0.0, 0.0)
     assert (kept.here_change, kept.here_low, kept.here_high) == (0.0, 0.0, 0.0)
     assert kept.fits == 0
-    assert kept.chosen == "no feature dropped"
+    assert kept.chosen == "nothing"
 
 
 def test_gains_are_differences_of_the_metric_by_hand(flipped):
@@ -523,21 +527,17 @@ def test_kept_fits_and_more_processes_give_the_same_report(tmp_path, monkeypatch
     table = worlds.table("y given x", n=480)
     plain = audit(table, labels=20)
 
-    def numbers(report: GapReport) -> str:
-        found = closing(report)
-        return repr([replace(each, seconds=0.0) for each in found.attempts])
-
     kept = [audit(table, labels=20, keep=tmp_path) for _ in range(2)]
-    assert numbers(kept[0]) == numbers(plain) == numbers(kept[1])
+    assert kept[0].to_json() == plain.to_json() == kept[1].to_json()
     monkeypatch.setattr("elsewhere.audit.retraining.SMALL_WORK", 0)
-    assert numbers(audit(table, labels=20, jobs=2)) == numbers(plain)
+    assert audit(table, labels=20, jobs=2).to_json() == plain.to_json()
 
 
 def test_the_plan_says_what_the_remedies_cost():
     costs = []
     table = worlds.table("null", n=480)
     report = audit(table, on_cost=costs.append)
-    laid, recipe, _, _ = world(table, group="site")
+    laid, _recipe, _, _ = world(table, group="site")
     once = len(closing_fits(laid.plan))
     assert costs[-1].fits == report.fits.n
     assert report.fits.n > len(laid.plan.fits) + 3 * once

@@ -17,7 +17,18 @@ from typer.testing import CliRunner
 from elsewhere import GapReport
 from elsewhere.cli.main import app
 
-FIT = ("--target", "y", "--group", "site", "--estimator", "linear", "--no-explain", "--no-close", "--jobs", "1")
+FIT = (
+    "--target",
+    "y",
+    "--group",
+    "site",
+    "--estimator",
+    "linear",
+    "--no-explain",
+    "--no-close",
+    "--jobs",
+    "1",
+)
 
 MODEL = """
 from sklearn.linear_model import LogisticRegression

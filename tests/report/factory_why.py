@@ -71,7 +71,6 @@ def attempt_of(
         here + 0.7 * half,
         labels,
         12 if not labels else 48,
-        31.25 if not labels else 140.0,
         chosen,
     )
 
@@ -80,7 +79,7 @@ def untried_of(name: str, reason: str) -> Attempt:
     """A remedy that was not tried."""
     found = attempt_of(name, NAN)
     numbers = {f.name: NAN for f in fields(Attempt) if f.type == "float"}
-    return replace(found, **{**numbers, "seconds": 0.0}, fits=0, reason=reason)
+    return replace(found, **numbers, fits=0, reason=reason)
 
 
 def closing_of() -> Closing:

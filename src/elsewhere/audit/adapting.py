@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from elsewhere.audit.attempts import NotTried, Tried, most_often
+from elsewhere.audit.attempts import NotTried, Tried, counted
 from elsewhere.audit.judge import known
 from elsewhere.audit.treatments import indicators
 from elsewhere.core.splits import in_blocks_of
@@ -195,7 +195,7 @@ class Adapting:
             after,
             None,
             seconds=perf_counter() - started,
-            chosen=most_often(chosen) if chosen else "",
+            chosen=counted(chosen) if chosen else "",
         )
 
     def _others(self, family: Unseen, rows: Integers) -> tuple[Integers, Floats]:

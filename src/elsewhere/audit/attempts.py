@@ -80,16 +80,17 @@ class NotTried:
     reason: str
 
 
-def most_often(chosen: Iterable[str]) -> str:
-    """Write what was chosen most often, and how often, where the fits differ.
+def counted(chosen: Iterable[str]) -> str:
+    """Write what was chosen; where fits chose differently, how often each, the most often first.
 
     Example:
-        >>> most_often(["a", "a"]), most_often(["a", "", "a"])
-        ('a', 'a in 2 of 3 fits')
+        >>> counted(["a", "a"]), counted(["a", "nothing", "a"])
+        ('a', 'a (2 of 3 fits), nothing (1)')
     """
-    counted = Counter(chosen)
-    (first, n), *others = counted.most_common()
-    total = n + sum(count for _, count in others)
+    found = Counter(chosen).most_common()
+    (first, n), *others = found
     if not others:
         return first
-    return f"{first or 'nothing'} in {n} of {total} fits"
+    total = n + sum(count for _, count in others)
+    shown = [f"{first} ({n} of {total} fits)", *(f"{text} ({k})" for text, k in others[:2])]
+    return ", ".join(shown) + (" and others" if len(others) > 2 else "")

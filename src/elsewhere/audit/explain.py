@@ -179,7 +179,7 @@ def shortcuts_of(whole: Training, keys: tuple[Key, ...]) -> Shortcuts:
     """
     inside = inside_of(whole)
     if inside is None:
-        reason = "fewer than three groups, or fewer blocks than folds"
+        reason = "fewer than three groups, or fewer than three blocks that span them"
         return Shortcuts(0, "permutation importance", (), NAN, 0, reason)
     found = importances(inside)
     labels = [keys[family] for family in found.families]

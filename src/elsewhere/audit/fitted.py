@@ -108,7 +108,7 @@ def audit_estimator(
     keep = None if how.keep is None else folder_for(how.keep)
     ground = prepare(table, replace(options, estimator=estimator), name)
     recipe = make_recipe(estimator, ground.kind, len(ground.classes))
-    ground = _fitting_metric(ground, recipe, options)
+    ground = fitting_metric(ground, recipe, options)
     variants = _variants(ground, recipe, options)
     plan = make_plan(
         ground,
@@ -134,11 +134,10 @@ def audit_estimator(
         keep=keep,
         on_step=how.on_step,
     )
-    report = _Assembly(ground, plan, recipe, fitted, options, how).report()
+    assembly = _Assembly(ground, plan, recipe, fitted, options, how)
+    report = assembly.report()
     if how.on_cost is not None and report.fits is not None:
-        closing = report.headline.closing
-        tried = sum(each.seconds for each in closing.attempts) if closing is not None else 0.0
-        seconds = sum(each.seconds for each in fitted) + tried
+        seconds = sum(each.seconds for each in fitted) + assembly.seconds
         how.on_cost(replace(cost, fits=report.fits.n, seconds=seconds))
     return report
 
@@ -155,8 +154,20 @@ def _variants(ground: Ground, recipe: Recipe, options: Options) -> tuple[Variant
     return tuple(found)
 
 
-def _fitting_metric(ground: Ground, recipe: Recipe, options: Options) -> Ground:
-    """Check that the estimator's predictions serve the metric."""
+def fitting_metric(ground: Ground, recipe: Recipe, options: Options) -> Ground:
+    """Check that an estimator's predictions serve the metric.
+
+    Args:
+        ground: The table.
+        recipe: The estimator.
+        options: The metric, if one was named.
+
+    Returns:
+        The table, with accuracy as its metric where none was named and there are only labels.
+
+    Raises:
+        InputError: A named metric that needs other predictions.
+    """
     metric = ground.question.metric
     if ground.kind == "regression":
         if metric.needs in ("score", "probability", "label"):
@@ -207,6 +218,8 @@ class _Assembly:
             ground.question.metric, ground.kind, recipe.how, ground.classes, options.threshold
         )
         self.laid = Laid(ground, plan, self.judge)
+        self.seconds = 0.0
+        """Time of the remedies on one core, once they were tried."""
 
     @property
     def metric(self) -> Metric:
@@ -450,7 +463,7 @@ class _Assembly:
             self.options.merge,
             self.how.on_step,
         )
-        closing = close(self.laid, self.recipe, self.fitted[0], found.gap, options)
+        closing, self.seconds = close(self.laid, self.recipe, self.fitted[0], found.gap, options)
         return replace(found, closing=closing)
 
     # --- words ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from elsewhere.audit.change import pairing_of
 from elsewhere.audit.designs import Plan
 from elsewhere.audit.estimators import Recipe, make_recipe, resolve
 from elsewhere.audit.fitted import (
-    _fitting_metric as fitting_metric,  # pyright: ignore[reportPrivateUsage]
+    fitting_metric,
 )
 from elsewhere.audit.fitting import SMALL, Cost, Fitted, Step, Variant, cores, estimate, run
 from elsewhere.audit.ground import Ground, prepare

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elsewhere.audit.attempts import NotTried, Tried, most_often
+from elsewhere.audit.attempts import NotTried, Tried, counted
 from elsewhere.audit.estimators import Outcome, fit_and_predict
 from elsewhere.audit.fitting import Store, identity, in_processes
 from elsewhere.audit.treatments import MAX_CHOICE, Change, Training, Treatment, treatments
@@ -179,7 +179,7 @@ def _laid_out(
         laid.seen(after, 0, laid.plan.block),
         fits=sum(changed),
         seconds=sum(o.fit_seconds + o.predict_seconds for o in outcomes.values()),
-        chosen=most_often(outcome.chosen for outcome in outcomes.values()),
+        chosen=counted(outcome.chosen for outcome in outcomes.values()),
     )
 
 

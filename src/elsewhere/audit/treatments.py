@@ -27,8 +27,8 @@ MAX_CHOICE = 20_000
 GROUP_FOLDS = 3
 """Folds of groups left out to make a choice."""
 
-BLOCK_FOLDS = 3
-"""Folds of blocks held out to make a choice."""
+ROW_FOLDS = 3
+"""Folds of rows, and of blocks where they span groups, held out to make a choice."""
 
 LEFT = 0.5
 """Share of a feature's importance that must be left on groups that a model did not see."""
@@ -143,7 +143,7 @@ def treatments(
         The remedies, and what is not tried: (name, reason).
     """
     found = [
-        Treatment("drop shortcut features", drop_shortcuts, BLOCK_FOLDS + 3 * GROUP_FOLDS),
+        Treatment("drop shortcut features", drop_shortcuts, ROW_FOLDS + 3 * GROUP_FOLDS),
         Treatment("drop features that name the group", drop_group_names),
         Treatment("balanced refit", balanced_refit),
     ]
@@ -284,7 +284,8 @@ def _kept(training: Training, dropped: tuple[str, ...]) -> Training:
 def _without(training: Training, names: tuple[str, ...]) -> Change:
     """Drop columns, unless there are none or all of them."""
     if not names:
-        return Change("no feature dropped", nothing=True)
+        return Change("nothing", nothing=True)
+    names = tuple(name for name in training.names if name in names)
     if len(names) == len(training.names):
         return Change("every feature would go, so none was dropped", nothing=True)
     return Change(", ".join(names), dropped=names)
@@ -298,7 +299,7 @@ def balanced_refit(training: Training) -> Change:
     classes = training.target if training.judge.kind == "classification" else None
     rows = balanced_rows(training.group, classes, seed=training.seed)
     per = "group and class" if classes is not None else "group"
-    return Change(f"{len(rows):,} of {training.n:,} rows, equally many of each {per}", rows=rows)
+    return Change(f"equally many rows of each {per}", rows=rows)
 
 
 def group_weights(training: Training) -> Change:
@@ -389,8 +390,9 @@ class Inside:
 
     Args:
         training: The rows.
-        seen: Models without some blocks, judged on these.
-        unseen: Models without some groups (nor the blocks that are tested), judged on these.
+        seen: Models without some random rows, judged on these, as a random split would: they know
+            the rows' groups, and their blocks.
+        unseen: Models without some groups (and without the tested blocks), judged on these.
     """
 
     training: Training
@@ -403,7 +405,8 @@ class Importances:
     """How much a group's score falls when a column is shuffled.
 
     Args:
-        seen: By models that saw the group, shape (groups, columns); NaN where there is no score.
+        seen: By models that saw other rows of the group, shape (groups, columns); NaN where there
+            is no score.
         unseen: On the same rows, by models that did not.
         families: Group (or family) of each row of these tables, as numbered in the training rows.
         unseen_score: Mean score of the groups as they are, by models that did not see them.
@@ -416,8 +419,9 @@ class Importances:
 
 
 def importances(inside: Inside) -> Importances:
-    """Shuffle each column for models that saw a group, and for models that did not.
+    """Shuffle each column for models that saw rows of a group, and for models that did not.
 
+    A column that only names a group or a block (a day, a patient) matters to the former alone.
     Values are drawn from the rows of all groups, the same ones for both models.
 
     Args:
@@ -444,45 +448,48 @@ def importances(inside: Inside) -> Importances:
 
 
 def inside_of(training: Training) -> Inside | None:
-    """Cut rows of here by groups and by blocks.
+    """Cut rows of here by groups and at random.
 
     Args:
         training: Rows; at most `MAX_CHOICE` of them are used.
 
     Returns:
-        The cuts, or None below three groups or three blocks.
+        The cuts, or None below three groups, or three blocks that span groups.
     """
     rng = generator(training.seed, "rows for choices")
     some = training.at(matched(np.arange(training.n), MAX_CHOICE, rng))
     families, group = np.unique(some.group, return_inverse=True)
-    unit = np.arange(some.n) if some.block is None else number(some.block)
-    if len(families) < 3 or int(unit.max()) + 1 < BLOCK_FOLDS:
+    if len(families) < 3:
         return None
     of_group = block_folds(group, min(len(families), GROUP_FOLDS), training.seed)
-    of_block = (
-        row_folds(some.n, BLOCK_FOLDS, seed=training.seed)
-        if some.block is None
-        else block_folds(unit, BLOCK_FOLDS, training.seed)
-    )
-    crossed = some.block is not None and _cross(group, unit)
-    groups, blocks = int(of_group.max()) + 1, range(BLOCK_FOLDS)
-    unseen = [
-        (np.flatnonzero(~inside & ~held), np.flatnonzero(inside & (held | (not crossed))))
-        for j in range(groups)
-        for inside in (of_group == j,)
-        for held in (of_block == j % BLOCK_FOLDS if crossed else np.zeros(some.n, dtype=bool),)
-    ]
-    seen = [(np.flatnonzero(of_block != k), np.flatnonzero(of_block == k)) for k in blocks]
-    size = min(len(train) for train, _ in (*unseen, *seen))
+    of_row = row_folds(some.n, ROW_FOLDS, seed=training.seed)
+    of_block: Integers | None = None
+    if some.block is not None:
+        unit = number(some.block)
+        if _cross(group, unit):
+            if int(unit.max()) + 1 < ROW_FOLDS:
+                return None
+            of_block = block_folds(unit, ROW_FOLDS, training.seed)
+    unseen: list[tuple[Booleans, Booleans]] = []
+    for j in range(int(of_group.max()) + 1):
+        inside = of_group == j
+        if of_block is None:
+            unseen.append((~inside, inside))
+        else:  # groups and blocks are crossed: leave out both
+            held = of_block == j % ROW_FOLDS
+            unseen.append((~inside & ~held, inside & held))
+    seen = [(of_row != k, of_row == k) for k in range(ROW_FOLDS)]
+    size = min(int(train.sum()) for train, _ in (*unseen, *seen))
     parts = [
-        Part(matched(train, size, generator(training.seed, "choice", i)), test)
+        Part(
+            matched(np.flatnonzero(train), size, generator(training.seed, "choice", i)),
+            np.flatnonzero(test),
+        )
         for i, (train, test) in enumerate((*unseen, *seen))
-        if len(test)
     ]
     if any(_one_class(some, part.train) for part in parts):
         return None
-    n_unseen = sum(len(test) > 0 for _, test in unseen)
-    return Inside(some, tuple(parts[n_unseen:]), tuple(parts[:n_unseen]))
+    return Inside(some, tuple(parts[len(unseen) :]), tuple(parts[: len(unseen)]))
 
 
 def _cross(group: Integers, unit: Integers) -> bool:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from elsewhere.cli.running import progress
+from elsewhere.cli.running import announcer, named_delimiter, one_of, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from elsewhere.audit.fitting import Cost
     from elsewhere.core.gap_report import GapReport
 
 DEFAULT_OUTPUT = Path("elsewhere-report.html")
@@ -196,7 +193,7 @@ def audit_command(
             max_groups=max_groups,
             drop_missing=drop_missing,
             baseline=earlier,
-            delimiter=_delimiter(delimiter),
+            delimiter=named_delimiter(delimiter),
             limits=Limits(columns=max_columns),
             jobs=jobs,
             seed=seed,
@@ -206,13 +203,13 @@ def audit_command(
             ignore=ignore or (),
             without=without or (),
             merge=_merged(merge),
-            duplicates=_one_of("--duplicates", duplicates, ("report", "block", "ignore")),
+            duplicates=one_of("--duplicates", duplicates, ("report", "block", "ignore")),
             folds=folds,
             keep=keep,
             explain=explain,
             close=close,
             labels=labels,
-            on_cost=None if quiet else _announcer(),
+            on_cost=None if quiet else announcer(),
         )
     write_together({path: render(report, path.suffix) for path in targets})
     if not quiet:
@@ -220,18 +217,6 @@ def audit_command(
         for path in targets:
             typer.echo(f"report: {path}")
     return 1 if fail_above is not None and report.gap.low > fail_above else 0
-
-
-def _announcer() -> Callable[[Cost], None]:
-    """Say what the fits will cost before they start, on standard error."""
-    said: list[Cost] = []
-
-    def announce(cost: Cost) -> None:
-        if not said:
-            typer.echo(f"{cost}", err=True)
-        said.append(cost)
-
-    return announce
 
 
 def _merged(given: list[str] | None) -> dict[str, str] | None:
@@ -245,20 +230,6 @@ def _merged(given: list[str] | None) -> dict[str, str] | None:
             raise InputError("--merge", f"is {text!r}", "GROUP=FAMILY", "--merge 'Boston 2=Boston'")
         found[group] = family
     return found or None
-
-
-def _one_of(option: str, given: str, allowed: tuple[str, ...]) -> Any:
-    """Check a word."""
-    from elsewhere.core.errors import InputError, nearest
-
-    if given not in allowed:
-        raise InputError(option, f"is {given!r}", "a known word", nearest(given, allowed))
-    return given
-
-
-def _delimiter(given: str | None) -> str | None:
-    """Let users write the tab by name."""
-    return "\t" if given in ("tab", "\\t") else given
 
 
 def check_outputs(paths: list[Path], *, inputs: list[str | None]) -> None:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from elsewhere.cli.audit import check_outputs
-from elsewhere.cli.running import progress
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from elsewhere.audit.fitting import Cost
+from elsewhere.cli.running import announcer, named_delimiter, progress
 
 DEFAULT_OUTPUT = Path("elsewhere-plan.html")
 
@@ -161,12 +156,12 @@ def plan_command(
             level=level,
             max_groups=max_groups,
             drop_missing=drop_missing,
-            delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
+            delimiter=named_delimiter(delimiter),
             limits=Limits(columns=max_columns),
             jobs=jobs,
             seed=seed,
             on_step=on_step,
-            on_cost=None if quiet else _announcer(),
+            on_cost=None if quiet else announcer(),
         )
     write_together({path: render(report, path.suffix) for path in targets})
     if not quiet:
@@ -216,15 +211,3 @@ def _exponent(text: str) -> Any:
         return float(text)
     except ValueError:
         raise InputError("--exponent", f"is {text!r}", "a number above 0, or free", "1") from None
-
-
-def _announcer() -> Callable[[Cost], None]:
-    """Say what the fits will cost before they start, on standard error."""
-    said: list[Cost] = []
-
-    def announce(cost: Cost) -> None:
-        if not said:
-            typer.echo(f"{cost}", err=True)
-        said.append(cost)
-
-    return announce

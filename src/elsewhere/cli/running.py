@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
-from elsewhere.core.errors import InputError
+from elsewhere.core.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from elsewhere.audit.fitting import Cost
 
 P = ParamSpec("P")
 
@@ -71,3 +73,43 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
             bar.update(task, completed=done, total=total, description=what)
 
         yield step
+
+
+def announcer() -> Callable[[Cost], None]:
+    """Say what the fits will cost before they start, on standard error.
+
+    Returns:
+        Function of the cost, to call before the fits and after them.
+    """
+    said: list[Cost] = []
+
+    def announce(cost: Cost) -> None:
+        if not said:
+            typer.echo(f"{cost}", err=True)
+        said.append(cost)
+
+    return announce
+
+
+def one_of(option: str, given: str, allowed: tuple[str, ...]) -> Any:
+    """Check a word.
+
+    Args:
+        option: The option, for the message.
+        given: What came.
+        allowed: The known words.
+
+    Returns:
+        The word.
+
+    Raises:
+        InputError: Another word.
+    """
+    if given not in allowed:
+        raise InputError(option, f"is {given!r}", "a known word", nearest(given, allowed))
+    return given
+
+
+def named_delimiter(given: str | None) -> str | None:
+    """Let users write the tab by name."""
+    return "\t" if given in ("tab", "\\t") else given

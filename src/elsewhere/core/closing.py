@@ -37,7 +37,6 @@ class Attempt:
         here_high: Upper limit.
         labels: Labelled rows that it takes from each group elsewhere.
         fits: Fits of the estimator that it took; those on fewer rows, to choose by, not counted.
-        seconds: Time of everything on one core.
         chosen: What was chosen here, in words; empty if there is nothing to choose.
         reason: Why it was not tried; empty if it was.
     """
@@ -58,7 +57,6 @@ class Attempt:
     here_high: float
     labels: int
     fits: int
-    seconds: float
     chosen: str = ""
     reason: str = ""
 

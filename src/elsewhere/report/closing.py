@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from elsewhere.report.drawing import ROW, Bar, Mark, axis_for, place
 from elsewhere.report.layout import Cell, Column, Context, Fact, Table
-from elsewhere.report.words import MISSING, count, duration, numbers_of, percent, plural, shares
+from elsewhere.report.words import MISSING, count, numbers_of, percent, plural, shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,16 +193,14 @@ def priced(context: Context, found: Closing) -> str:
     best = best_of(found)
     if best is None:
         fits = context.plural(sum(one.fits for one in tried), "extra fit")
-        seconds = duration(math.fsum(one.seconds for one in tried if math.isfinite(one.seconds)))
         names = context.plural(len({one.name for one in tried}), "remedy", "remedies")
         nothing = "Nothing to pay for: " if found.answer == "nothing helps" else ""
-        text = f"{nothing}trying {names} took {fits} and {seconds} on one core."
+        text = f"{nothing}trying {names} took {fits}."
         return _plain(context, text[:1].upper() + text[1:])
     return _plain(
         context,
         f"{_change(context, best, gain_numbers(context, tried))}; {labels_of(context, best)}; "
-        f"{context.plural(best.fits, 'extra fit') if best.fits else 'no extra fit'}, "
-        f"{duration(best.seconds)} on one core.",
+        f"{context.plural(best.fits, 'extra fit') if best.fits else 'no extra fit'}.",
     )
 
 
@@ -362,7 +360,6 @@ def attempts_table(
             Cell(context.text(one.tested)),
             Cell(context.text(one.needs) if one.needs == "no labels" else f"{count(one.labels)}"),
             Cell(count(one.fits)),
-            Cell(seconds(one.seconds)),
             *([Cell(context.long_text(one.chosen) if one.chosen else MISSING)] if chosen else []),
         )
 
@@ -380,7 +377,6 @@ def attempts_table(
             Column("Tested on", number=False),
             Column("Labels per group", number=False),
             Column("Extra fits"),
-            Column("Seconds"),
             *([Column("Chosen here", number=False)] if chosen else []),
         ),
         tuple(row(one) for one in shown),
@@ -391,10 +387,3 @@ def attempts_table(
         "of shares and of the change here are for one attempt alone. No share is given where the "
         "gap is not clearly above 0, and no change here where each group gets a model of its own.",
     )
-
-
-def seconds(value: float) -> str:
-    """Write seconds as a number, with a decimal below 10."""
-    if not math.isfinite(value):
-        return MISSING
-    return f"{value:.1f}" if abs(value) < 10 else count(round(value))

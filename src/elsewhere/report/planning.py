@@ -401,7 +401,7 @@ def show_plan(report: GapReport, console: Console | None = None) -> None:
     """
     from rich.console import Console
 
-    from elsewhere.report.terminal import _text as text_of
+    from elsewhere.report.terminal import inert_text
 
     out = console or Console()
     found = report.plan
@@ -414,9 +414,9 @@ def show_plan(report: GapReport, console: Console | None = None) -> None:
         plain=True,
     )
     first, *others = sentences(context, found)
-    out.print(text_of(out, first, "bold"), soft_wrap=not out.is_terminal)
+    out.print(inert_text(out, first, "bold"), soft_wrap=not out.is_terminal)
     for line in others:
-        out.print(text_of(out, line))
+        out.print(inert_text(out, line))
     out.print()
     _print_table(out, context, found)
     out.print()
@@ -431,14 +431,14 @@ def show_plan(report: GapReport, console: Console | None = None) -> None:
             if one.strategy != "equal":
                 gain = gains.both(one.gain, one.gain_low, one.gain_high)
                 line += f", better than equal by {gain}"
-            out.print(text_of(out, line))
+            out.print(inert_text(out, line))
     for curve in found.curves[:MAX_GROUPS]:
         if curve.reason:
             name = context.group_in_text(curve.key)
-            out.print(text_of(out, f"{name}: {curve.reason}", "dim"))
-    out.print(text_of(out, f"now: {report.first_line()}"))
+            out.print(inert_text(out, f"{name}: {curve.reason}", "dim"))
+    out.print(inert_text(out, f"now: {report.first_line()}"))
     for note in report.notes:
-        out.print(text_of(out, f"note: {note}"))
+        out.print(inert_text(out, f"note: {note}"))
 
 
 def _print_table(out: Console, context: Context, found: BuyingPlan) -> None:
@@ -446,7 +446,7 @@ def _print_table(out: Console, context: Context, found: BuyingPlan) -> None:
     from rich import box
     from rich.table import Table
 
-    from elsewhere.report.terminal import _text as text_of
+    from elsewhere.report.terminal import inert_text
 
     order = _order(found)[:MAX_GROUPS]
     columns = _columns(context, found, order)
@@ -458,21 +458,21 @@ def _print_table(out: Console, context: Context, found: BuyingPlan) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     cut = "ellipsis" if out.encoding.lower().startswith("utf") else "crop"
     table.add_column(
-        text_of(out, context.text(context.report.headline.name)),
+        inert_text(out, context.text(context.report.headline.name)),
         no_wrap=True,
         overflow=cut,
         max_width=max(out.width - _width(columns), 4),
     )
     for head, _ in columns.values():
-        table.add_column(text_of(out, head), justify="right", no_wrap=True)
+        table.add_column(inert_text(out, head), justify="right", no_wrap=True)
     for i, g in enumerate(order):
         name = context.group(found.curves[g].key)
         cells = [name, *(cells[i] for _, cells in columns.values())]
-        table.add_row(*(text_of(out, cell) for cell in cells))
+        table.add_row(*(inert_text(out, cell) for cell in cells))
     out.print(table)
     left = len(found.curves) - len(order)
     if left > 0:
-        out.print(text_of(out, f"and {left:,} more groups", "dim"))
+        out.print(inert_text(out, f"and {left:,} more groups", "dim"))
 
 
 def _width(columns: dict[str, tuple[str, list[str]]]) -> int:

@@ -60,7 +60,6 @@ _REASONS = (
     "here_high",
     "labels",
     "fits",
-    "seconds",
     "weight",
     "floor",
     "firing",
@@ -265,7 +264,6 @@ _ATTEMPT = (
     "here_high",
     "labels",
     "fits",
-    "seconds",
 )
 """Numbers of an attempt that have a column of the same name."""
 

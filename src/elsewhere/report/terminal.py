@@ -56,8 +56,8 @@ def show(report: GapReport, console: Console | None = None) -> None:
 
     out = console or Console()
     # Into a file or a pipe the headline stays one line; a terminal wraps it between words.
-    out.print(_text(out, report.first_line(), "bold"), soft_wrap=not out.is_terminal)
-    out.print(_text(out, report.verdict()))
+    out.print(inert_text(out, report.first_line(), "bold"), soft_wrap=not out.is_terminal)
+    out.print(inert_text(out, report.verdict()))
     context = Context(
         report,
         Limits(rows=MAX_GROUPS, bars=MAX_GROUPS, sections=MAX_GROUPS, name=MAX_NAME),
@@ -65,16 +65,16 @@ def show(report: GapReport, console: Console | None = None) -> None:
         plain=True,
     )
     for line in in_short(context):
-        out.print(_text(out, f"{_lower(line.term)}: {line.text}"))
+        out.print(inert_text(out, f"{_lower(line.term)}: {line.text}"))
     for line in _shifts(context):
-        out.print(_text(out, line))
+        out.print(inert_text(out, line))
     rows = most_extreme(report.headline.rows, MAX_GROUPS)
     if rows:
         out.print()
         out.print(_table(report, rows, out))
         out.print()
     for line, style in _lines(report, rows):
-        out.print(_text(out, line, style))
+        out.print(inert_text(out, line, style))
 
 
 def _shifts(context: Context) -> Iterator[str]:
@@ -105,8 +105,17 @@ def _lower(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _text(out: Console, line: str, style: str = "") -> Text:
-    """Write a line without markup, in signs that the output can hold."""
+def inert_text(out: Console, line: str, style: str = "") -> Text:
+    """Write a line without markup, in signs that the output can hold.
+
+    Args:
+        out: The terminal or pipe.
+        line: The line.
+        style: How it looks.
+
+    Returns:
+        The text.
+    """
     from rich.text import Text
 
     shown = shorten(line, MAX_LINE)
@@ -138,11 +147,11 @@ def _table(report: GapReport, rows: list[GroupRow], out: Console) -> Table:
     room = max(out.width - _width(columns), 4)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     cut = "ellipsis" if out.encoding.lower().startswith("utf") else "crop"
-    table.add_column(_text(out, name), no_wrap=True, overflow=cut, max_width=room)
+    table.add_column(inert_text(out, name), no_wrap=True, overflow=cut, max_width=room)
     for head, _ in columns.values():
-        table.add_column(_text(out, head), justify="right", no_wrap=True)
+        table.add_column(inert_text(out, head), justify="right", no_wrap=True)
     for row, *cells in zip(rows, *(cells for _, cells in columns.values()), strict=True):
-        table.add_row(*(_text(out, cell) for cell in (_name(row), *cells)))
+        table.add_row(*(inert_text(out, cell) for cell in (_name(row), *cells)))
     return table
 
 

@@ -222,24 +222,6 @@ def shares(value: float, low: float, high: float, *, plain: bool = False) -> tup
     return text, numbers.interval(100 * low, 100 * high)
 
 
-def duration(seconds: float) -> str:
-    r"""Write a time on one core, roughly.
-
-    Example:
-        >>> duration(0.2), duration(34.4), duration(400)
-        ('under 1\xa0s', '34\xa0s', '7\xa0min')
-    """
-    if not math.isfinite(seconds) or seconds < 0:
-        return MISSING
-    if seconds < 1:
-        return "under 1\u00a0s"
-    if seconds < 120:
-        return f"{seconds:.0f}\u00a0s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f}\u00a0min"
-    return f"{seconds / 3600:.3g}\u00a0h"
-
-
 def probability(value: float) -> str:
     """Write a p-value or q-value: three decimals, and never 0."""
     if math.isnan(value):
