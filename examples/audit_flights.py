@@ -3,8 +3,8 @@
 Fits boosted trees to 327 346 flights and tests each flight four times: by models that saw other
 flights of its day, other days of its month, no day of its month, and no flight of its carrier (nor
 of its day). All of it is done a second time without the columns `month` and `day`. The report shows
-what a random split promises, what is left on days and months never seen, and which of the two
-models loses less.
+what a random split promises, what is left on days and months never seen, which of the two models
+loses less, which features are shortcuts, and what closes the gap at what price.
 
 Run: python examples/audit_flights.py [--out FOLDER] [--rows N] [--jobs N]
 """
@@ -70,6 +70,7 @@ def main() -> None:
             group=["month", "carrier"],
             block="date",
             duplicates="ignore",
+            labels=1_000,  # a day of flights
             name="flights of 2013",
             jobs=options.jobs,
             on_cost=on_cost,

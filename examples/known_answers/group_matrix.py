@@ -233,13 +233,17 @@ def coin_vote(own: float, voters: int) -> float:
 
 
 def main() -> None:
-    """Print both worlds at full size."""
-    found, nothing = planted_world(None), empty_world(None)
+    """Print each world at full size as soon as it is measured."""
+    found = planted_world(None)
     print("planted: a signature for each model")
     print(f"  own model {found.here:.3f}  others {found.elsewhere:.3f}  ({found.verdict})")
     print(f"  pooled {found.pooled:.3f}  told the group {found.aware:.3f}")
     print(f"  unseen: pooled {found.pooled_unseen:.3f}  told {found.aware_unseen:.3f}")
-    print(f"  variation: temporal {found.temporal:.3f}  structural {found.structural:.3f}")
+    print(
+        f"  variation: temporal {found.temporal:.3f}  structural {found.structural:.3f}",
+        flush=True,  # The other world takes minutes, and a pipe would hold this one back.
+    )
+    nothing = empty_world(None)
     print("empty: no difference between the classes")
     print(f"  held out: own model {nothing.here:.3f}  ({nothing.verdict})")
     print(f"    pooled {nothing.pooled:.3f}  vote {nothing.voting:.3f}  told {nothing.aware:.3f}")

@@ -331,18 +331,31 @@ def test_other_utilities(utility):
         assert best.utility == pytest.approx(-max(best.predicted))
 
 
-def test_a_group_near_its_floor_is_named():
-    """The noisy site comes within a twentieth of its floor; the rest goes to the next one."""
+def test_a_group_near_its_floor_ends_the_buying():
+    """The noisy site has the largest loss; no row of another site would lower it."""
     report = planned(
         numbers(), utility="max-min", models="each", metric="mean_squared_error", budget=300
     )
-    a = np.array([curve.a for curve in report.plan.curves])
-    best = report.plan.allocations[0]
-    excess = np.array(best.predicted)[:2] / a[:2] - 1
-    assert excess[0] == pytest.approx(excess[1], abs=2e-3)  # both near, so nearer together
-    assert excess[1] < 0.05
-    assert best.bought[0] > best.bought[1] > best.bought[2]
-    assert any("B has the largest loss and comes near" in note for note in report.notes)
+    b, best = report.plan.curves[1], report.plan.allocations[0]
+    assert best.bought[0] == best.bought[2] == 0
+    assert best.cost == best.bought[1] < 300
+    assert best.predicted[1] <= 1.05 * b.a
+    assert b.a + b.b / (b.n_rows + best.bought[1] - 1) > 1.05 * b.a
+    assert any("B has the largest loss, which is within 5 %" in note for note in report.notes)
+    assert all(one.cost == 300 for one in report.plan.allocations[1:])
+
+
+def test_a_loss_that_rises_gives_no_advice_on_scores():
+    class Worse(Line):
+        """A model that errs more, the more it has seen."""
+
+        def fit(self, x, y):
+            super().fit(x, y)
+            self.level = len(y) / 10.0
+            return self
+
+    found = planned(numbers(), estimator=Worse(), models="each", metric="mean_squared_error").plan
+    assert found.curves[0].reason == "the loss rises with rows"
 
 
 def test_a_free_exponent(by_each):
@@ -419,6 +432,15 @@ def test_pure_noise_promises_nothing_it_can_tell():
     [
         ({"budget": 0}, "--budget is 0"),
         ({"budget": float("nan")}, "--budget is nan"),
+        ({"budget": 2e12}, "at most 1e.12"),
+        (
+            {"budget": 3, "cost": dict.fromkeys(("s00", "s01", "s02", "s03"), 4)},
+            "--budget is 3, less than any row costs; expected at least 4, the price of a row of s0",
+        ),
+        ({"group": "y"}, "--group is the target"),
+        ({"group": "one"}, "'one' has one group.*Try: another column$"),
+        ({"models": "both"}, "--models is 'both'; expected shared or each"),
+        ({"utility": "fairest"}, "expected weighted, concave or max-min"),
         ({"cost": {"s1": 2}}, "--cost names 's1', which is no site.*did you mean 's01'"),
         ({"cost": {"s01": 0}}, "--cost is 0 for 's01'; expected a number above 0"),
         ({"weights": {"s01": -1}}, "--weight-of is -1"),
@@ -444,6 +466,13 @@ def test_pure_noise_promises_nothing_it_can_tell():
 def test_refusals(options, words):
     with pytest.raises(InputError, match=words):
         planned(classes(n=40).assign(one=1), **options)
+
+
+def test_groups_of_one_class_each_are_refused():
+    table = classes(n=40)
+    table["y"] = (table["site"] == "s01").astype(int)
+    with pytest.raises(InputError, match="'site' gives the target away: each group has one class"):
+        planned(table)
 
 
 def test_too_few_rows():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +54,9 @@ def test_missing_file_suggests_the_nearest_name(run, table):
 
 
 def test_folder(run, tmp_path):
-    refused(run(tmp_path, *ROLES), "is a folder", "name one table in it")
+    refused(run(tmp_path, *ROLES), "is an empty folder", "check the path")
+    Path("notes.md").write_text("x")
+    refused(run(tmp_path, *ROLES), "holds no evaluation log", "name one table in it")
 
 
 def test_empty_file(run):
@@ -98,7 +102,22 @@ def test_parquet_damaged_inside(run, table):
 
 def test_random_bytes_as_csv(run):
     Path("t.csv").write_bytes(np.random.default_rng(0).bytes(4096))
-    refused(run("t.csv", *ROLES), "t.csv is not")
+    refused(run("t.csv", *ROLES), "t.csv is no text")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0", "is no text (PNG image)"),
+        (b"PK\x03\x04\x14", "is no text (zip archive"),
+        (b"a,b\n\0,1\n", "is no text (it holds zero bytes)"),
+        ("a,b\n1,2\n".encode("utf-16"), "iconv -f utf-16"),
+    ],
+)
+def test_what_is_no_text_is_named(run, name, head, words):
+    Path(name).write_bytes(head)
+    refused(run(name, *ROLES), words)
 
 
 def test_wrong_delimiter_is_suspected(run, table):
@@ -377,6 +396,26 @@ def test_interrupt_leaves_nothing(run, table, monkeypatch):
     assert result.exit_code == 130
     assert "nothing was written" in result.stderr
     assert sorted(p.name for p in Path().iterdir()) == ["t.csv"]
+
+
+def test_a_reader_that_leaves_is_no_gap(run, table, tmp_path):
+    """`elsewhere ... | head -1`: not the exit code of --fail-above, and not a word."""
+    save(table)
+    program = "import sys; from elsewhere.cli.main import app; app(sys.argv[1:])"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "audit", "t.csv", *ROLES],
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == ""
 
 
 def test_unknown_option_is_bad_usage(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -145,3 +146,37 @@ def test_ctrl_c_keeps_finished_fits_and_the_next_run_goes_on(run, tmp_path):
     assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
     fits = json.loads((tmp_path / "r.json").read_text())["fits"]["n"]
     assert kept < fits == len(list(tmp_path.glob("fits/*.npz")))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signals to hold back")
+@pytest.mark.parametrize("after", ["at once", "a fit"])
+def test_ctrl_c_of_a_terminal_reaches_worker_processes_too(run, tmp_path, after):
+    """A terminal interrupts the whole group of processes: one line, however far they are."""
+    (tmp_path / "slow_models.py").write_text(
+        "import os, time\nfrom sklearn.linear_model import LogisticRegression\n"
+        "class Slow(LogisticRegression):\n"
+        "    def fit(self, X, y):\n"
+        "        open(f'pid-{os.getpid()}', 'w').close()\n        time.sleep(0.3)\n"
+        "        return super().fit(X, y)\n"
+    )
+    program = (
+        "import sys; from elsewhere.audit import fitted; fitted.SMALL_WORK = 0\n"
+        "from elsewhere.cli.main import app; app(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, "audit", "t.csv", *FIT, "--jobs", "2"]
+    command += ["--estimator", "slow_models:Slow", "--keep", "fits", "--out", "r.json"]
+    started = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    needed = {"at once": ("pid-*", 2), "a fit": ("fits/*.npz", 2)}[after]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(list(tmp_path.glob(needed[0]))) < needed[1]:
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert len(list(tmp_path.glob("pid-*"))) >= 2  # fits ran in processes of their own
+    assert started.returncode == 130, said
+    assert said.splitlines()[-1] == "interrupted; nothing was written"
+    assert "Traceback" not in said
+    assert "Error" not in said
+    assert not (tmp_path / "r.json").exists()

@@ -136,7 +136,7 @@ def test_a_model_that_is_not_there_is_refused_with_the_nearest(run):
     [
         ("cut.eval", b"PK\x03\x04", "is not an .eval file"),
         ("cut.json", b'{"version": 2, "eval": {"task": ', "is not JSON"),
-        ("other.json", b'{"a": 1}', "an evaluation log of Inspect or lm-eval"),
+        ("other.json", b'{"a": 1}', "is JSON but no evaluation log"),
     ],
 )
 def test_bad_logs_leave_one_line_and_no_file(run, name, content, words):

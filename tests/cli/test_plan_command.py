@@ -65,7 +65,7 @@ def test_the_plan_is_printed_beside_equal_and_proportional(run):
         "now",
         "expected",
         "equal",
-        "proportional",
+        "buys",
     ]
     rows = [line.split() for line in lines if line.startswith(("Bonn", "Cork", "x=1"))]
     assert all(row[1] == "120" for row in rows[:3])
@@ -75,7 +75,18 @@ def test_the_plan_is_printed_beside_equal_and_proportional(run):
     assert lines[-1] == "report: r.csv"
     report = GapReport.from_json(Path("r.json").read_text())
     assert [curve.unit_cost for curve in report.plan.curves] == [1, 2, 1.5]
-    assert "Gap report" in Path("r.html").read_text()
+    page = Path("r.html").read_text()
+    assert '<p class="kind">Buying plan</p>' in page
+    assert "What to buy</a></dt>" in page
+    lines = pd.read_csv("r.csv").query("kind == 'plan'")
+    best = lines[lines["detail"] == "planned"]
+    assert set(lines["detail"]) == {one.strategy for one in report.plan.allocations}
+    assert best["group"].tolist() == ["Bonn", "Cork", "x=1"]
+    assert best["n_rows"].tolist() == [120, 120, 120]
+    assert best["labels"].tolist() == list(report.plan.allocations[0].bought)
+    assert best["cost"].sum() == pytest.approx(report.plan.allocations[0].cost)
+    assert best["before"].tolist() == pytest.approx([one.loss for one in report.plan.curves])
+    assert best["value"].tolist() == pytest.approx(report.plan.allocations[0].predicted)
 
 
 def test_quiet_writes_files_only(run):

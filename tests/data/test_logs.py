@@ -399,6 +399,34 @@ def test_the_score_of_a_model_is_the_same_one_for_all(tmp_path):
     assert table["m/b"].tolist() == [0.25, 0.25]
 
 
+def test_formats_with_tasks_of_one_name_keep_their_scores_apart(tmp_path):
+    as_json(tmp_path / "a.json", inspect_log("m/a", "t", n=4, skill=3))
+    one = [line(i, metrics=("acc",), acc=float(i != 2)) for i in range(1, 5)]
+    as_samples(tmp_path / "org__c" / f"samples_t_{DATE}.jsonl", one)
+    as_samples(tmp_path / "m" / f"samples_t_{DATE}.jsonl", one)
+    table = read_logs(tmp_path)
+    assert len(table) == 8
+    assert table["epoch"].eq(1).all()
+    assert table["m/a"].dropna().tolist() == [1, 0, 1, 1]
+    for model in ("org__c", "m"):
+        assert table[model].dropna().tolist() == [1, 0, 1, 1]
+        assert f"{model}:acc" not in table
+    assert (table["m/a"].notna() != table["m"].notna()).all()
+    pd.testing.assert_series_equal(table["m"], table["org__c"], check_names=False)
+
+
+def test_a_score_that_is_not_the_one_of_its_task_has_a_column(tmp_path):
+    first, second = inspect_log("m/a", n=2), inspect_log("m/b", n=2)
+    for s in second["samples"]:
+        s["scores"] = {"judge": {"value": 0.25}}
+    as_json(tmp_path / "a.json", first)
+    as_json(tmp_path / "b.json", second)
+    table = read_logs(tmp_path)
+    assert table["m/b"].isna().all()
+    assert table["m/b:judge"].tolist() == [0.25, 0.25]
+    assert "m/a:match" not in table
+
+
 def test_fields_that_differ_between_logs_are_no_groups(tmp_path):
     for model in ("m/a", "m/b"):
         log = inspect_log(model, n=2)
@@ -454,7 +482,7 @@ def test_open_table_knows_logs(tmp_path):
         open_table(path, limits=Limits(rows=3))
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(InputError, match="a folder of evaluation logs"):
+    with pytest.raises(InputError, match="is an empty folder"):
         open_table(empty)
 
 

@@ -202,23 +202,54 @@ def test_a_high_floor_does_not_eat_the_budget():
     assert textbook.bought.tolist() == pytest.approx([200, 0])
     found = allocate(**curves, utility="max-min")
     assert found.loss[0] == pytest.approx((1 + NEAR) * 0.5)
-    assert found.bought[1] == pytest.approx(165)
+    assert found.bought.tolist() == pytest.approx([35, 0])  # the other loss was never the largest
     assert found.floor.tolist() == [0.5, 0.05]
     assert found.near_floor.tolist() == [0]
-    assert "hardly help: 0" in found.reason
+    assert "largest loss (group 0) further: it is within 5 %" in found.reason
+    assert found.cost == pytest.approx(35)
     assert textbook.loss[0] > 0.5
-    assert found.loss[1] < 0.1 < textbook.loss[1]
-    steps = greedy(**curves, utility="max-min")
-    assert steps.n == pytest.approx(found.n, abs=1)
+    for whole in (greedy(**curves, utility="max-min"), allocate_whole(**curves, utility="max-min")):
+        assert whole.n == pytest.approx(found.n, abs=1)
+        assert whole.reason == found.reason
     assert greedy(**curves, utility="max-min", near=0.0).bought.tolist() == [200, 0]
 
 
-def test_when_all_are_near_their_floors_they_come_nearer_together():
+@pytest.mark.parametrize("split", [allocate, allocate_whole, greedy])
+def test_no_money_goes_to_groups_of_lower_loss(split):
+    """A is near its floor and above all others: nothing that is bought lowers the largest loss."""
+    a, b, loss = np.array([2.4, 0.5, 0.1]), np.array([4.0, 25.0, 28.0]), [2.44, 0.75, 0.38]
+    found = split(a, b, 1.0, start=100, budget=300.0, utility="max-min")
+    assert found.utility == pytest.approx(-2.44)
+    assert found.loss.tolist() == pytest.approx(loss)
+    assert found.cost == pytest.approx(0, abs=1e-6)
+    assert "no purchase lowers the largest loss (group 0)" in found.reason
+    flat = split([0.6, 0.1], [0.0, 9.0], 1.0, start=10, budget=50.0, utility="max-min")
+    assert flat.loss == pytest.approx([0.6, 0.6], abs=0.03)  # down to the one that does not fall
+    assert flat.reason == "no purchase lowers the largest loss (group 0) further"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_max_min_buys_nothing_that_leaves_the_largest_loss_as_it_is(seed):
+    case = {**problem(seed, groups=4), "budget": 300.0}
+    found = greedy(**case, utility="max-min")
+    n = np.asarray(case["start"], dtype=float).copy()
+    n = np.broadcast_to(n, len(case["b"])).copy()
+    for g in found.order:
+        loss = case["a"] + case["b"] * n ** -case["p"]
+        assert loss[g] == loss.max()
+        assert loss[g] > (1 + NEAR) * case["a"][g]
+        n[g] += 1
+    loss = case["a"] + case["b"] * n ** -case["p"]
+    most = int(np.argmax(loss))
+    left = case["budget"] - spent(case, n)
+    assert loss[most] <= (1 + NEAR) * case["a"][most] or left < case["cost"][most]
+
+
+def test_the_largest_loss_stops_at_the_highest_floor():
     found = allocate([0.5, 0.4], [1.0, 1.0], 1.0, budget=3000.0, utility="max-min")
-    share = found.loss / found.floor - 1
-    assert share[0] == pytest.approx(share[1])
-    assert share[0] < NEAR
-    assert found.cost == pytest.approx(3000)
+    assert found.loss.tolist() == pytest.approx([0.525, 0.525])
+    assert found.n.tolist() == pytest.approx([40, 8])
+    assert found.near_floor.tolist() == [0]
 
 
 def test_aversion_goes_from_the_mean_to_the_largest_loss():
@@ -243,6 +274,30 @@ def test_splits():
         equal_split([1, 2], 10.0, by="row")
     with pytest.raises(InputError, match="0 for every group"):
         proportional_split(1.0, 10.0, [0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("bought", "expected"),
+    [
+        (equal_split([1, 3], 14.0, remainder="spend"), [5, 3]),
+        (equal_split([3, 1], 14.0, remainder="spend"), [3, 5]),
+        (equal_split([10, 1], 9.0, remainder="spend"), [0, 9]),
+        (equal_split(1.0, 11.0, groups=3, remainder="spend"), [4, 4, 3]),
+        (equal_split([1, 2], 11.0, by="spend", remainder="spend"), [7, 2]),
+        (equal_split([1, 1e6], 1e6 - 1, remainder="spend"), [999_999, 0]),
+        (equal_split([5, 7], 3.0, remainder="spend"), [0, 0]),
+        (equal_split(0.1, 0.4, groups=3, remainder="spend"), [2, 1, 1]),
+        (proportional_split([1, 1, 2], 23.0, [0.7, 0.2, 0.1], remainder="spend"), [15, 4, 2]),
+        (proportional_split([1, 2], 5.0, [0, 1], remainder="spend"), [0, 2]),
+    ],
+)
+def test_what_is_left_buys_one_row_each_cheapest_first(bought, expected):
+    assert bought.tolist() == expected
+
+
+def test_an_unknown_remainder():
+    with pytest.raises(InputError, match="did you mean 'spend'"):
+        equal_split([1, 2], 3.0, remainder="spent")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from elsewhere.core.gap_report import GapReport, ModelAudit
 from elsewhere.core.plans import Allocation, BuyingPlan, Curve
+from elsewhere.remedies import allocation
+from elsewhere.report import planning
 from elsewhere.report.layout import Context, Limits
 from elsewhere.report.planning import planning_part, show_plan
 from elsewhere.report.words import numbers_for
@@ -96,6 +98,7 @@ def test_the_answer_comes_first():
         "expected."
     )
     assert part.sentences[1].startswith("That is 0.0020 [0.0010, 0.0030] better than as many rows")
+    assert part.sentences[1].endswith(" (the plan was chosen with the same curves).")
     assert part.sentences[2].startswith("Whether rows of one group also move other groups'")
     assert "3 groups x 500 rows detect 2.1 points" in part.sentences[3]
     assert part.summary == "850 rows"
@@ -159,7 +162,8 @@ def test_narrow_terminals_drop_columns_and_keep_what_to_buy(width):
     text = printed(plan_of(), width)
     head = next(line for line in text.splitlines() if line.startswith("site"))
     assert "buy" in head
-    assert ("proportional" in head) == (width >= 80)
+    assert ("proportional buys" in head) == (width >= 120)
+    assert ("equal buys" in head) == (width >= 80)
     row = next(line for line in text.splitlines() if line.startswith("Cork"))
     assert "700" in row
     assert all(len(line) <= width for line in text.splitlines()[1:])
@@ -181,6 +185,48 @@ def test_what_has_no_plan_says_why():
     best = replace(nothing.allocations[0], bought=(0, 0, 0))
     none = part_of(replace(nothing, allocations=(best, *nothing.allocations[1:])))
     assert none.sentences[0].startswith("Nothing worth buying")
+
+
+def fair(a: float, b: float, bought: tuple[int, ...], cost: float) -> BuyingPlan:
+    """A plan for the largest loss, which Bern has with .24 whatever is bought."""
+    found = plan_of()
+    curves = (replace(found.curves[0], a=a, b=b), *found.curves[1:])
+    best = replace(
+        found.allocations[0], bought=bought, cost=cost, predicted=(0.24, 0.2, 0.1), utility=-0.24
+    )
+    return replace(
+        found, utility="max-min", curves=curves, allocations=(best, *found.allocations[1:])
+    )
+
+
+def test_money_that_lowers_no_largest_loss_stays_unspent_and_that_comes_first():
+    near = part_of(fair(0.235, 3.0, (0, 0, 0), 0.0)).sentences
+    assert near[0].replace("\u00a0", " ") == (
+        "No purchase lowers the largest loss (Bern): it is within 5 % of what rows cannot remove."
+    )
+    assert near[1] == "So the 1\u202f000 stay unspent, and the largest loss stays at 0.240."
+    assert near[2].startswith("As many rows of each group for 999: largest loss 0.241")
+    flat = part_of(fair(0.24, 0.0, (0, 0, 0), 0.0)).sentences
+    assert flat[0].endswith("(Bern): it was not seen to fall with more rows.")
+    some = part_of(fair(0.235, 3.0, (400, 0, 0), 400.0)).sentences
+    assert some[0].startswith("For 400, buy 400 rows of Bern: largest loss 0.240")
+    assert "The other 600 stay unspent: after that no purchase lowers the largest" in some[0]
+    dear = part_of(fair(0.1, 3.0, (0, 0, 0), 0.0)).sentences
+    assert "costs more than the budget" in dear[0]
+
+
+def test_near_is_that_of_the_allocation():
+    assert planning.NEAR == allocation.NEAR
+
+
+def test_equal_remarks_are_one_line():
+    plan = plan_of(tuple(f"s{i:03d}" for i in range(9)))
+    curves = tuple(
+        replace(one, reason="no fall with more rows was measured") for one in plan.curves
+    )
+    text = printed(replace(plan, curves=curves))
+    assert text.count("no fall with more rows") == 1
+    assert "s000, s001, s002 and 6 more: no fall" in text
 
 
 def test_many_groups_are_cut_and_counted():

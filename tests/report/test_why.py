@@ -187,7 +187,7 @@ def test_terminals_have_the_same_four_lines():
         "why: 2 features carry the model here and not elsewhere: month and day. Of month, 8 % is "
         "left without month 3, where chance alone leaves 86 %.",
         "what closes it: “drop shortcut features” (month, day) closes 13 % [8, 17] of the gap, "
-        "at -0.082 here.",
+        "and costs 0.082 here.",
         "price: roc_auc becomes worse here by 0.082 [0.078, 0.086]; no labels from elsewhere; 12 "
         "extra fits.",
     ]
@@ -213,8 +213,8 @@ def test_why_is_the_strongest_finding():
     weak = factory_why.shortcuts_of(flagged=0)
     report = factory_why.with_reasons(report, shortcuts=weak)
     assert sentence(report, "why") == (
-        "Beside the other groups, 7 of 11 groups lose measurably: in 2, 10, 11 and 1 more most of "
-        "it is a shift of y given x."
+        "Beside the other groups, 7 of 11 groups lose measurably: in month 2, month 10, month 11 "
+        "and 1 more most of it is a shift of y given x."
     )
     report = factory_why.with_reasons(report, decompositions=())
     assert sentence(report, "why").startswith("Failures can be foreseen in groups that were not")
@@ -258,8 +258,27 @@ def test_the_price_is_what_the_best_attempt_costs():
         "None here, where roc_auc becomes better by 0.010 [0.004, 0.016] too; no labels"
     )
     assert price(here_change=-0.001, here_low=-0.004, here_high=0.002).startswith(
-        "No clear change here: roc_auc -0.001 [-0.004, 0.002]; no labels from elsewhere; "
+        "No clear change: roc_auc 0.001 [-0.002, 0.004] worse here; no labels from elsewhere; "
     )
+    assert price(here_change=0.001, here_low=-0.002, here_high=0.004).startswith(
+        "No clear change: roc_auc 0.001 [-0.002, 0.004] better here; no labels from elsewhere; "
+    )
+
+
+def test_a_share_that_says_nothing_is_not_given():
+    found = factory_why.closing_of()
+    wide = replace(found.attempts[0], closed=-0.36, closed_low=-41.28, closed_high=5.49)
+    wide = replace(found, attempts=(wide, *found.attempts[1:]))
+    nothing = replace(found, answer="nothing to close", best="")
+    shown = {
+        name: to_html(factory_why.with_reasons(factory.small(), closing=one))
+        for name, one in (("known", found), ("wide", wide), ("nothing", nothing))
+    }
+    first = found.attempts[0]
+    share = f"{100 * first.closed:.0f}\u00a0%"
+    assert share in shown["known"]
+    assert share not in shown["nothing"]
+    assert "4128" not in shown["wide"].replace("\u2009", "").replace("\u202f", "")
     text = price(needs="labelled rows", labels=1200, fits=1, here_change=NAN)
     assert text == (
         "Nothing changes here; 1,200 labelled rows from each group elsewhere; 1 extra fit."
@@ -280,8 +299,8 @@ def test_a_plan_stands_after_the_remedies_and_is_part_of_the_price():
     assert bought.startswith(sentence(factory_why.helped(), "price"))
     assert "buy" in bought
     alone = replace(factory.small(), plan=plan_of())
-    assert sentence(alone, "price") in bought
-    assert '<dt><a href="#plan">Price</a></dt>' in to_html(alone)
+    assert sentence(alone, "what to buy") in bought
+    assert '<dt><a href="#plan">What to buy</a></dt>' in to_html(alone)
     test_page.test_identifiers_are_unique_and_references_lead_somewhere(lambda: report)
 
 

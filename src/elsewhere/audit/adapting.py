@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from elsewhere.audit.attempts import NotTried, Tried, counted
+from elsewhere.audit.attempts import NotTried, Tried
 from elsewhere.audit.judge import known
 from elsewhere.audit.treatments import indicators
 from elsewhere.core.splits import in_blocks_of
@@ -78,13 +78,10 @@ class Adapting:
             not_tried.append(NotTried(cluster, "no labels", why))
         else:
             found.append(self._by_cluster())
-        ways: dict[str, Callable[..., Floats]] = {}
-        if self.laid.judge.metric.needs == "score":
-            why = "it keeps the order of a group's rows, which is all that counts here"
-            not_tried.append(NotTried(names[0], "labelled rows", why))
-        else:
-            ways[names[0]] = self._recalibrated
-        ways[names[1]] = self._locally
+        ways: dict[str, Callable[..., Floats]] = {
+            names[0]: self._recalibrated,
+            names[1]: self._locally,
+        }
         if not crossed:
             ways[names[2]] = self._by_instances
         if not self.options.labels:
@@ -105,6 +102,7 @@ class Adapting:
         block, moment = self.ground.block, self.ground.moment
         group = self.ground.groupings[0].coded.codes
         used: list[int] = []
+        reason = "every group has too few rows to spare"
         for family in self.laid.plan.unseen[0]:
             for g in family.groups:
                 rows = np.flatnonzero((group == g) & self.usable)
@@ -118,7 +116,11 @@ class Adapting:
                     how=how,
                     seed=self.options.seed,
                 )
+                if len(labelled) > min(LARGE_SHARE * len(rows), 1.5 * self.options.labels):
+                    reason = "a group's first block or moment has more rows than may be labelled"
+                    continue
                 if not len(rest):
+                    reason = "no row of a group is later than its labelled ones"
                     continue
                 after[rest] = way(family, labelled, rest)
                 used.append(len(labelled))
@@ -130,6 +132,7 @@ class Adapting:
             None,
             round(float(np.mean(used))) if used else self.options.labels,
             seconds=perf_counter() - started,
+            reason="" if used else reason,
         )
 
     def _recalibrated(self, family: Unseen, labelled: Integers, rest: Integers) -> Floats:
@@ -171,7 +174,7 @@ class Adapting:
         started = perf_counter()
         after = np.full_like(self.unseen, np.nan)
         group = self.ground.groupings[0].coded.codes
-        chosen: list[str] = []
+        sizes: list[int] = []
         for family in self.laid.plan.unseen[0]:
             rows = np.flatnonzero(np.isin(group, family.groups) & self.usable)
             others, prediction = self._others(family, rows)
@@ -186,8 +189,7 @@ class Adapting:
                 seed=self.options.seed,
             )
             after[rows] = found.apply(self.unseen[rows], self.design[rows])
-            n = len(found.adaptations)
-            chosen.append(f"{n} cluster{'s' if n > 1 else ''}")
+            sizes.append(len(found.adaptations))
         return Tried(
             "cluster-based adaptation",
             "no labels",
@@ -195,7 +197,8 @@ class Adapting:
             after,
             None,
             seconds=perf_counter() - started,
-            chosen=counted(chosen) if chosen else "",
+            chosen=_clusters(sizes),
+            reason="" if sizes else "no rows of here to form clusters",
         )
 
     def _others(self, family: Unseen, rows: Integers) -> tuple[Integers, Floats]:
@@ -206,6 +209,15 @@ class Adapting:
             others = others[~touched[others]]
         at = np.searchsorted(self.laid.plan.fits[family.study].test, others)
         return others, self.fitted.of(family.study)[at]
+
+
+def _clusters(sizes: list[int]) -> str:
+    """Write how many clusters there were."""
+    if not sizes:
+        return ""
+    low, high = min(sizes), max(sizes)
+    several = f"{low} to {high}" if low < high else f"{high}"
+    return f"{several} cluster{'s' if high > 1 else ''}"
 
 
 def design_of(ground: Ground) -> Floats:

@@ -49,9 +49,11 @@ class Tried:
         unseen: Predictions elsewhere, NaN where it gives none, shape (n,) or (n, classes).
         here: The same here, or None where nothing changes.
         labels: Labelled rows that it takes from each group.
-        fits: Extra fits.
+        refits: Fits that it changed.
+        choice_fits: Fits on fewer rows that its choices took.
         seconds: Their time.
         chosen: What was chosen.
+        reason: Why there are no predictions; empty if there are some.
     """
 
     name: str
@@ -60,9 +62,11 @@ class Tried:
     unseen: Floats
     here: Floats | None
     labels: int = 0
-    fits: int = 0
+    refits: int = 0
+    choice_fits: int = 0
     seconds: float = 0.0
     chosen: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,13 @@ class NotTried:
         name: The remedy.
         needs: Whether it takes labelled rows of elsewhere.
         reason: Why not.
+        tested: Which rows it would have been scored on, where that matters.
     """
 
     name: str
     needs: Needs
     reason: str
+    tested: str = ""
 
 
 def counted(chosen: Iterable[str]) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from elsewhere.audit.adapting import Adapting
+from elsewhere.audit.attempts import NotTried
 from elsewhere.audit.judge import known
-from elsewhere.audit.retraining import retrain
-from elsewhere.core.closing import Attempt, Closing, Needs
+from elsewhere.audit.retraining import CONTROLS, retrain
+from elsewhere.core.closing import Attempt, Closing
 from elsewhere.core.intervals import quantile, simultaneous
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from elsewhere.audit.estimators import Recipe
     from elsewhere.audit.fitting import Fitted
     from elsewhere.audit.judge import Laid
-    from elsewhere.core.arrays import Floats
+    from elsewhere.core.arrays import Booleans, Floats
     from elsewhere.core.gaps import Gap
 
 NAN = float("nan")
@@ -48,58 +48,135 @@ def close(
     """
     here = laid.seen(fitted, 0, laid.plan.block)
     unseen = laid.unseen(fitted, 0)
-    tried, not_tried = retrain(laid, recipe, fitted, options)
+    retrained, not_tried = retrain(laid, recipe, fitted, options)
+    controls = [each for each in retrained if each.name in {one.name for one in CONTROLS}]
+    tried = [each for each in retrained if each not in controls]
     adapted, not_adapted = Adapting(laid, recipe, fitted, here, unseen, options).tried()
-    tried += adapted
+    tried += [each for each in adapted if not each.reason]
     not_tried += not_adapted
-    joint = simultaneous(options.level, len(tried))
-    attempts = [_attempt(laid, here, unseen, each, joint, options.level) for each in tried]
+    not_tried += [NotTried(e.name, e.needs, e.reason, e.tested) for e in adapted if e.reason]
+    clear = gap.answer(options.negligible) == "gap"
+    sides = _Sides(laid, here, unseen, controls, options.level, len(tried), clear=clear)
+    attempts = [sides.attempt(each) for each in tried]
     attempts.sort(key=lambda a: (a.needs == "labelled rows", -np.nan_to_num(a.gain, nan=-np.inf)))
-    attempts += [_untried(each.name, each.needs, each.reason) for each in not_tried]
-    seconds = sum(each.seconds for each in tried)
+    attempts += [_untried(each) for each in not_tried]
+    seconds = sum(each.seconds for each in retrained + adapted)
     found = answered(tuple(attempts), gap, negligible=options.negligible, level=options.level)
     return found, seconds
 
 
-def _attempt(
-    laid: Laid, here: Floats, unseen: Floats, tried: Tried, joint: float, level: float
-) -> Attempt:
-    """Score a remedy elsewhere and here, on the same rows as the model as it was."""
-    rows = known(tried.unseen) & known(unseen) & known(here)
-    if not rows.any():
-        return _untried(tried.name, tried.needs, "no group has enough rows")
-    gain = laid.paired(tried.unseen, unseen, joint, rows)
-    if np.array_equal(tried.unseen[rows], unseen[rows]):  # it left every fit as it was
-        gain = replace(gain, estimate=0.0, low=0.0, high=0.0)
-    gap = laid.paired(here, unseen, level, rows)
-    closed = (NAN, NAN, NAN)
-    if gap.low > 0:
-        errors = [
-            laid.paired(*pair, level, rows).standard_error
-            for pair in ((tried.unseen, unseen), (here, unseen), (here, tried.unseen))
+class _Sides:
+    """Scores remedies elsewhere and here, on the same rows as the model as it was."""
+
+    def __init__(
+        self,
+        laid: Laid,
+        here: Floats,
+        unseen: Floats,
+        controls: list[Tried],
+        level: float,
+        n_tried: int,
+        *,
+        clear: bool,
+    ) -> None:
+        self.laid, self.here, self.unseen, self.clear = laid, here, unseen, clear
+        self.level, self.joint = level, simultaneous(level, n_tried)
+        changed = [(each.unseen, unseen) for each in controls]
+        self.noise, self.freedom = refit_noise(laid, changed)
+        at_home = [(each.here, here) for each in controls if each.here is not None]
+        self.noise_here, _ = refit_noise(laid, at_home)
+
+    def attempt(self, tried: Tried) -> Attempt:
+        """Score one remedy."""
+        laid, level = self.laid, self.level
+        rows = known(tried.unseen) & known(self.unseen) & known(self.here)
+        gain = laid.paired(tried.unseen, self.unseen, self.joint, rows)
+        refitted = tried.refits > 0
+        low, high = self._widened(gain, self.noise if refitted else 0.0, self.joint)
+        same = np.array_equal(tried.unseen[rows], self.unseen[rows])  # every fit as it was
+        if same:
+            low = high = 0.0
+        gap = laid.paired(self.here, self.unseen, level, rows)
+        closed = (NAN, NAN, NAN)
+        if self.clear and gap.low > 0 and same:
+            closed = (0.0, 0.0, 0.0)
+        elif self.clear and gap.low > 0:
+            noise = self.noise if refitted else 0.0
+            own, after = (
+                laid.paired(*pair, level, rows).standard_error
+                for pair in ((tried.unseen, self.unseen), (self.here, tried.unseen))
+            )
+            errors = [np.hypot(own, noise), gap.standard_error, np.hypot(after, noise)]
+            closed = share(gain.estimate, gap.estimate, errors, level)
+        return Attempt(
+            tried.name,
+            tried.needs,
+            tried.tested,
+            gain.elsewhere,
+            gain.here,
+            0.0 if same else gain.estimate,
+            low,
+            high,
+            *closed,
+            *self._price(tried, rows),
+            tried.labels,
+            tried.refits + tried.choice_fits,
+            tried.chosen,
+            gain.reason if np.isnan(gain.estimate) else "",
+        )
+
+    def _price(self, tried: Tried, rows: Booleans) -> tuple[float, float, float]:
+        """Say how much better it is here."""
+        if tried.here is None:
+            return NAN, NAN, NAN
+        if np.array_equal(tried.here[rows], self.here[rows]):
+            return 0.0, 0.0, 0.0
+        change = self.laid.paired(tried.here, self.here, self.level, rows)
+        noise = self.noise_here if tried.refits else 0.0
+        return change.estimate, *self._widened(change, noise, self.level)
+
+    def _widened(self, gap: Gap, noise: float, level: float) -> tuple[float, float]:
+        """Add what refitting alone does to the limits of a difference."""
+        reach = float(quantile((1 + level) / 2, self.freedom)) * noise
+        low = gap.estimate - float(np.hypot(gap.estimate - gap.low, reach))
+        return low, gap.estimate + float(np.hypot(gap.high - gap.estimate, reach))
+
+
+def refit_noise(laid: Laid, pairs: list[tuple[Floats, Floats]]) -> tuple[float, float]:
+    """Measure what refitting alone does to the mean score over groups.
+
+    Args:
+        laid: The table, and how predictions are judged.
+        pairs: Predictions of refits that change nothing but some training rows, and of the model
+            as it was.
+
+    Returns:
+        Standard deviation of a difference of mean scores, from the differences by group, which
+        count as independent; and its degrees of freedom. Zero and infinite without refits.
+    """
+    ground = laid.ground
+    coded = ground.groupings[0].coded
+    squares: list[float] = []
+    n = 0
+    for after, before in pairs:
+        rows = np.flatnonzero(known(after) & known(before))
+        scores = [
+            laid.judge.goodness(
+                prediction[rows],
+                ground.target[rows],
+                coded.codes[rows],
+                len(coded),
+                None if ground.question.weight is None else ground.question.weight[rows],
+            )
+            for prediction in (after, before)
         ]
-        closed = share(gain.estimate, gap.estimate, errors, level)
-    price = (NAN, NAN, NAN)
-    if tried.here is not None:
-        change = laid.paired(tried.here, here, level, rows)
-        same = np.array_equal(tried.here[rows], here[rows])
-        price = (0.0, 0.0, 0.0) if same else (change.estimate, change.low, change.high)
-    return Attempt(
-        tried.name,
-        tried.needs,
-        tried.tested,
-        gain.elsewhere,
-        gain.here,
-        gain.estimate,
-        gain.low,
-        gain.high,
-        *closed,
-        *price,
-        tried.labels,
-        tried.fits,
-        tried.chosen,
-        gain.reason if np.isnan(gain.estimate) else "",
-    )
+        difference = scores[0] - scores[1]
+        difference = difference[np.isfinite(difference)]
+        n += len(difference)
+        squares.append(float((difference**2).sum()) / max(len(difference), 1) ** 2)
+    if not n:
+        return 0.0, np.inf
+    return float(np.sqrt(np.mean(squares))), float(n)
 
 
 def share(gain: float, gap: float, errors: list[float], level: float) -> tuple[float, float, float]:
@@ -119,10 +196,11 @@ def share(gain: float, gap: float, errors: list[float], level: float) -> tuple[f
 
     Example:
         >>> [round(x, 2) for x in share(0.02, 0.04, [0.004, 0.004, 0.004], 0.95)]
-        [0.5, 0.28, 0.67]
+        [0.5, 0.33, 0.67]
     """
     a, b, after = (error**2 for error in errors)
-    both = (a + b - after) / 2
+    most = float(np.sqrt(a * b))  # the errors come from intervals that are not symmetric
+    both = min(max((a + b - after) / 2, -most), most)
     z2 = float(quantile((1 + level) / 2, np.inf)) ** 2
     base = gap**2 - z2 * b
     if base <= 0:
@@ -132,10 +210,23 @@ def share(gain: float, gap: float, errors: list[float], level: float) -> tuple[f
     return gain / gap, (middle - root) / base, (middle + root) / base
 
 
-def _untried(name: str, needs: Needs, reason: str) -> Attempt:
+def _untried(each: NotTried) -> Attempt:
     """Say why a remedy was not tried."""
-    nothing = (NAN, NAN, NAN)
-    return Attempt(name, needs, "", NAN, NAN, *nothing, *nothing, *nothing, 0, 0, "", reason)
+    none = (NAN, NAN, NAN)
+    return Attempt(
+        each.name,
+        each.needs,
+        each.tested,
+        NAN,
+        NAN,
+        *none,
+        *none,
+        *none,
+        0,
+        0,
+        "",
+        each.reason,
+    )
 
 
 # --- the answer --------------------------------------------------------------------------------
@@ -165,30 +256,53 @@ def answered(
             sentence += f"{_interval(best.gain, best.low, best.high)}."
         return Closing("nothing to close", sentence, name, attempts, level)
     if best is None:
-        n = len({each.name for each in attempts if np.isfinite(each.gain)})
-        sentence = f"Nothing helps: none of {n} remedies is clearly better elsewhere."
-        if n:
-            top = max(
-                (a for a in attempts if np.isfinite(a.gain)), key=lambda attempt: attempt.gain
-            )
-            sentence += (
-                f" The best of them, “{top.name}”, gains {_interval(top.gain, top.low, top.high)}."
-            )
-        return Closing("nothing helps", sentence, "", attempts, level)
-    sentence = f"“{name}”{_choice(best)} "
-    if np.isfinite(best.closed_low) and np.isfinite(best.closed_high):
-        parts = (best.closed, best.closed_low, best.closed_high)
-        low = "{:.0f} % [{:.0f}, {:.0f}]".format(*(100 * part for part in parts))
-        sentence += f"closes {low} of the gap"
-    else:
-        sentence += f"is better elsewhere by {_interval(best.gain, best.low, best.high)}"
-    if best.labels:
-        sentence += f", with {best.labels} labelled rows of each group."
-    elif np.isfinite(best.here_change):
-        sentence += f", at {best.here_change:+.3f} here."
-    else:
-        sentence += ", and changes nothing here."
+        return Closing("nothing helps", _nothing_helps(attempts), "", attempts, level)
+    sentence = f"{_said(best)}."
+    labelled = [each for each in clear if each.labels and each.gain > best.gain]
+    if labelled and not best.labels:
+        more = max(labelled, key=lambda attempt: attempt.gain)
+        sentence += f" {_said(more)}."
     return Closing("helps", sentence, name, attempts, level)
+
+
+def _said(attempt: Attempt) -> str:
+    """Say what a remedy does and what it takes."""
+    text = f"“{attempt.name}”{_choice(attempt)} "
+    if np.isfinite(attempt.closed_low) and np.isfinite(attempt.closed_high):
+        parts = [
+            f"{100 * part:.0f}"
+            for part in (attempt.closed, attempt.closed_low, attempt.closed_high)
+        ]
+        all_of_it = attempt.closed > 1
+        found = f"{parts[0]} % [{parts[1]}, {parts[2]}]"
+        text += f"closes all of the gap ({found})" if all_of_it else f"closes {found} of the gap"
+    else:
+        text += f"is better elsewhere by {_interval(attempt.gain, attempt.low, attempt.high)}"
+    if attempt.labels:
+        return f"{text}, with {attempt.labels} labelled rows of each group"
+    change = f"{abs(attempt.here_change):.3f}"
+    if not np.isfinite(attempt.here_change) or float(change) == 0:
+        return f"{text}, and changes nothing here"
+    return f"{text}, and {'gains' if attempt.here_change > 0 else 'costs'} {change} here"
+
+
+def _nothing_helps(attempts: tuple[Attempt, ...]) -> str:
+    """Say that no remedy is clearly better, and how far the best of them came."""
+    tried = [each for each in attempts if np.isfinite(each.gain)]
+    n = len({each.name for each in tried})
+    if n == 0:
+        return "Nothing helps: no remedy could be tried."
+    said = "the one remedy tried is not" if n == 1 else f"none of {n} remedies is"
+    text = f"Nothing helps: {said} clearly better elsewhere."
+    moved = [each for each in tried if each.low < each.high]
+    if not moved:
+        return f"{text} None changes a prediction."
+    top = max(moved, key=lambda attempt: attempt.gain)
+    limits = (top.gain, top.low, top.high)
+    if top.gain < 0:
+        limits = (-top.gain, -top.high, -top.low)
+    way = "gains" if top.gain >= 0 else "loses"
+    return f"{text} The best of them, “{top.name}”, {way} {_interval(*limits)}."
 
 
 def _no_gap(gap: Gap, negligible: float) -> str:
@@ -201,6 +315,8 @@ def _no_gap(gap: Gap, negligible: float) -> str:
         return f"{found}, below {negligible:g}."
     if answer == "better elsewhere":
         return f"{found}, below 0."
+    if not np.isfinite(gap.detectable):
+        return f"{found}, not clearly above {negligible:g}."
     return f"{found}, not clearly above {negligible:g}; one of {gap.detectable:.3f} would be."
 
 
@@ -210,5 +326,6 @@ def _interval(estimate: float, low: float, high: float) -> str:
 
 
 def _choice(attempt: Attempt) -> str:
-    """Write what was chosen, where it is short."""
-    return f" ({attempt.chosen})" if 0 < len(attempt.chosen) <= 80 else ""
+    """Write what was chosen, where it is short and the same in all fits."""
+    plain = 0 < len(attempt.chosen) <= 60 and "(" not in attempt.chosen
+    return f" ({attempt.chosen})" if plain else ""

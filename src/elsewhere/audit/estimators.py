@@ -86,6 +86,7 @@ class Outcome:
         predict_seconds: Time of the predictions.
         warned: Warnings, as category and first line.
         chosen: What was chosen before the fit, in words; empty if nothing was.
+        choice_fits: Fits that the choice took.
     """
 
     prediction: Floats
@@ -93,6 +94,7 @@ class Outcome:
     predict_seconds: float
     warned: tuple[str, ...]
     chosen: str = ""
+    choice_fits: int = 0
 
 
 def resolve(given: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from elsewhere.audit.fitting import in_processes
 from elsewhere.audit.groupings import key_of
 from elsewhere.audit.judge import Judge, by_class
-from elsewhere.audit.treatments import importances, inside_of
+from elsewhere.audit.treatments import importances, inside_of, suspected
 from elsewhere.core.arrays import Floats, Integers
 from elsewhere.core.explanations import Shortcuts, Stability
 from elsewhere.core.gap_report import GroupKey
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from elsewhere.audit.fitting import Fitted
     from elsewhere.audit.ground import Ground
     from elsewhere.audit.treatments import Training
-    from elsewhere.core.arrays import Key
 
 NAN = float("nan")
 
@@ -167,24 +166,28 @@ def _clusters(goodness: Floats) -> tuple[Integers, Integers]:
 # --- features ----------------------------------------------------------------------------------
 
 
-def shortcuts_of(whole: Training, keys: tuple[Key, ...]) -> Shortcuts:
+def shortcuts_of(whole: Training, names: tuple[str, ...]) -> Shortcuts:
     """Find features that carry models on groups that they saw and not on groups that they did not.
 
     Args:
         whole: All rows, by families of groups.
-        keys: The groups.
+        names: Name of each family.
 
     Returns:
-        The features, by permutation importance.
+        The features, by permutation importance. One is flagged only if, too, it does not clearly
+        matter on groups that models did not see.
     """
     inside = inside_of(whole)
     if inside is None:
         reason = "fewer than three groups, or fewer than three blocks that span them"
         return Shortcuts(0, "permutation importance", (), NAN, 0, reason)
     found = importances(inside)
-    labels = [keys[family] for family in found.families]
-    shown = [key if isinstance(key, str | int | float | bool) else str(key) for key in labels]
-    return importance_shortcuts(found.seen, found.unseen, whole.names, shown)
+    shown = [names[family] for family in found.families]
+    judged = importance_shortcuts(found.seen, found.unseen, whole.names, shown)
+    # A feature of which something is left for groups never seen does not only name its group.
+    lost = {whole.names[j] for j in suspected(found)}
+    rows = tuple(replace(row, shortcut=row.shortcut and row.feature in lost) for row in judged.rows)
+    return replace(judged, rows=rows, n=sum(row.shortcut for row in rows))
 
 
 def stability_of(ground: Ground, q: int) -> Stability | None:

@@ -51,6 +51,7 @@ from elsewhere.core.gap_report import (
 from elsewhere.core.intervals import simultaneous
 from elsewhere.core.metrics import get_metric
 from elsewhere.core.shifts import Fits, Rung
+from elsewhere.core.splits import families
 
 if TYPE_CHECKING:
     from elsewhere.core.closing import Closing
@@ -444,9 +445,18 @@ class _Assembly:
             transfer=transfer(self.ground, self.plan, fitted, q, self.judge, level=level),
             decompositions=why,
             forecasts=forecasts,
-            shortcuts=shortcuts_of(whole, self.ground.groupings[q].coded.keys),
+            shortcuts=shortcuts_of(whole, self._family_names(q)),
             stability=stability_of(self.ground, q),
             failures=failures_of_fits(self.ground, self.judge, unseen, q, level=level, seed=seed),
+        )
+
+    def _family_names(self, q: int) -> tuple[str, ...]:
+        """Name the families of a grouping's groups by their members."""
+        keys = self.ground.groupings[q].coded.keys
+        family = families(keys, self.options.merge if q == 0 else None)
+        return tuple(
+            " + ".join(str(keys[g]) for g in np.flatnonzero(family == f))
+            for f in range(int(family.max()) + 1)
         )
 
     def _closed(self, found: Grouping) -> Grouping:

@@ -6,9 +6,11 @@ import hashlib
 import inspect
 import io
 import os
+import signal
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import methodcaller
 from pathlib import Path
@@ -303,9 +305,28 @@ def in_processes(
         return (function(*call) for call in calls)
     joblib = untyped("joblib")
     job = joblib.delayed(function)
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+    with _interrupts_held(), joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", max_nbytes="256K")
         return cast("Iterable[T]", parallel(job(*call) for call in calls))
+
+
+@contextmanager
+def _interrupts_held() -> Generator[None]:
+    """Hold Ctrl-C back in this thread; what it starts meanwhile holds it back for good.
+
+    A terminal interrupts all processes at once. Only this one is to say so: it ends the others.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has none.
+        yield
+        return
+    # The start of these lets interrupts through again, so it comes first.
+    for tracker in ("multiprocessing", "joblib.externals.loky.backend"):
+        untyped(f"{tracker}.resource_tracker").ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _table(recipe: Recipe, features: Features) -> Any:
@@ -421,12 +442,12 @@ class Store:
             with np.load(content, allow_pickle=False) as stored:
                 prediction, times = stored["prediction"], stored["seconds"]
                 warned = tuple(str(text) for text in stored["warned"])
-                chosen = str(stored["chosen"])
+                chosen, choice_fits = str(stored["chosen"]), int(stored["choice_fits"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
             return None
         if len(prediction) not in (0, len(fit.test)) or len(times) != 2:
             return None
-        return Outcome(prediction, float(times[0]), float(times[1]), warned, chosen)
+        return Outcome(prediction, float(times[0]), float(times[1]), warned, chosen, choice_fits)
 
     def save(self, fit: Fit, outcome: Outcome) -> None:
         """Keep an outcome: whole or not at all."""
@@ -437,5 +458,6 @@ class Store:
             seconds=np.array([outcome.fit_seconds, outcome.predict_seconds]),
             warned=np.array(outcome.warned, dtype=str),
             chosen=np.array(outcome.chosen, dtype=str),
+            choice_fits=np.array(outcome.choice_fits),
         )
         write_together({self._path(fit): buffer.getvalue()})

@@ -11,9 +11,7 @@ import numpy as np
 from elsewhere.audit.change import pairing_of
 from elsewhere.audit.designs import Plan
 from elsewhere.audit.estimators import Recipe, make_recipe, resolve
-from elsewhere.audit.fitted import (
-    fitting_metric,
-)
+from elsewhere.audit.fitted import fitting_metric
 from elsewhere.audit.fitting import SMALL, Cost, Fitted, Step, Variant, cores, estimate, run
 from elsewhere.audit.ground import Ground, prepare
 from elsewhere.audit.groupings import key_of
@@ -30,6 +28,7 @@ from elsewhere.core.plans import Allocation, BuyingPlan, Curve, Strategy, Utilit
 from elsewhere.data.tables import Limits
 from elsewhere.measures.learning_curves import (
     BOUNDS,
+    IF_SCORES,
     LearningCurve,
     crossed_means,
     learning_curve,
@@ -48,6 +47,9 @@ MIN_ROWS = 40
 
 DRAWS = 1_000
 """Refits of the curves behind the limits of a utility."""
+
+MAX_BUDGET = 1e12
+"""Most money; beyond it a single row is lost in rounding."""
 
 SLIGHT = 0.25
 """Share of a group's own learning below which what others' rows do to it is left aside."""
@@ -105,7 +107,8 @@ def plan(
         feature: Columns to learn from; by default all without a role.
         ignore: Columns never to learn from.
         utility: What is made good: "weighted" (the mean loss of the groups), "concave" (high
-            losses count more), or "max-min" (the largest loss).
+            losses count more), or "max-min" (the largest loss; what does not lower it is not
+            bought).
         weights: What each group's loss counts for, {group: weight}, 1 for those that are not
             named; "rows" weighs groups by their rows. By default all groups count the same.
         aversion: How much more high losses count under "concave".
@@ -157,7 +160,7 @@ def plan(
         100
     """
     _check(budget, utility, weights, aversion, models, exponent, max_rows, level, negligible)
-    _check_work(jobs, seed, group)
+    _check_work(jobs, seed, group, target)
     chosen = resolve(estimator)
     options = Options(
         target,
@@ -178,9 +181,10 @@ def plan(
         folds=FOLDS,
         explain=False,
     )
-    ground = prepare(table, options, name)
+    ground = _prepared(table, options, name)
     if ground.n < MIN_ROWS:
         raise InputError(ground.question.name, f"has {ground.n} rows", f"at least {MIN_ROWS}")
+    _check_classes(ground)
     recipe = make_recipe(chosen, ground.kind, len(ground.classes))
     ground = fitting_metric(ground, recipe, options)
     wish = _Wish(
@@ -194,6 +198,7 @@ def plan(
         level,
         seed,
     )
+    _check_affordable(ground, wish)
     design = thinning(ground, models, max_rows, seed)
     variant = Variant(recipe.name, ground.features)
     fits = Plan(design.fits, {}, {}, (), (), None, (), ())
@@ -278,14 +283,16 @@ def _check(
     negligible: float,
 ) -> None:
     """Check what does not need the table."""
-    if not 0 < budget < np.inf:
-        raise InputError("--budget", f"is {budget:g}", "money to spend, above 0", "--budget 1000")
+    if not 0 < budget <= MAX_BUDGET:
+        expected = f"money to spend, above 0 and at most {MAX_BUDGET:g}"
+        raise InputError("--budget", f"is {budget:g}", expected, "--budget 1000")
     for option, value, known in (
         ("--utility", utility, UTILITIES),
         ("--models", models, ("shared", "each")),
     ):
         if value not in known:
-            raise InputError(option, f"is {value!r}", "a known word", nearest(str(value), known))
+            words = f"{', '.join(known[:-1])} or {known[-1]}"
+            raise InputError(option, f"is {value!r}", words, nearest(str(value), known))
     if isinstance(weights, str) and weights != "rows":
         raise InputError("weights", f"is {weights!r}", '{group: weight}, or "rows"')
     if utility == "max-min" and weights is not None:
@@ -304,7 +311,7 @@ def _check(
         raise InputError("--negligible", f"is {negligible:g}", "a size >= 0", "0.02")
 
 
-def _check_work(jobs: int | None, seed: int, group: Any) -> None:
+def _check_work(jobs: int | None, seed: int, group: Any, target: str) -> None:
     """Check how to work."""
     if jobs is not None and (jobs == 0 or jobs < -1):
         raise InputError("--jobs", f"is {jobs}", "a number of processes, or -1 for all cores")
@@ -312,6 +319,48 @@ def _check_work(jobs: int | None, seed: int, group: Any) -> None:
         raise InputError("--seed", f"is {seed}", "a whole number >= 0", "0")
     if not isinstance(group, str):
         raise InputError("--group", f"is {group!r}", "one column", "a column of combined names")
+    if group == target:
+        raise InputError(
+            "--group", f"is the target, {target!r}", "another column", "the origin of the rows"
+        )
+
+
+def _prepared(table: Any, options: Options, name: str | None) -> Ground:
+    """Read the table; a plan has no rows that a model has seen, so no advice speaks of them."""
+    try:
+        return prepare(table, options, name)
+    except InputError as error:
+        if "--here" not in error.hint:
+            raise
+        raise InputError(error.argument, error.problem, error.expected, "another column") from None
+
+
+def _check_classes(ground: Ground) -> None:
+    """Refuse groups that give the target away."""
+    if not ground.classes:
+        return
+    groups = ground.question.groups[0]
+    pairs = np.unique(np.stack([groups.coded.codes, ground.target.astype(np.int64)]), axis=1)
+    if pairs.shape[1] == len(groups.coded):
+        raise InputError(
+            "--group",
+            f"{' x '.join(groups.columns)!r} gives the target away: each group has one class",
+            "groups with rows of several classes",
+            "another column",
+        )
+
+
+def _check_affordable(ground: Ground, wish: _Wish) -> None:
+    """Refuse a budget that buys no row at all."""
+    g = int(np.argmin(wish.cost))
+    if wish.budget < wish.cost[g]:
+        named = ground.question.groups[0].coded.keys[g]
+        raise InputError(
+            "--budget",
+            f"is {wish.budget:g}, less than any row costs",
+            f"at least {wish.cost[g]:g}, the price of a row of {named}",
+            f"--budget {1000 * wish.cost[g]:g}",
+        )
 
 
 def _by_group(
@@ -498,7 +547,8 @@ def _shown(ground: Ground, wish: _Wish, g: int, curve: LearningCurve) -> Curve:
     columns = ground.question.groups[0]
     loss, low, high = (float(v) for v in curve.predict(curve.n_rows))
     measured = np.isfinite(curve.losses)
-    reason = curve.reason
+    # The losses are our own, so no advice on scores.
+    reason = curve.reason.replace(IF_SCORES, "")
     if not measured.any():
         reason = (
             f"{curve.n_rows} rows: too few to learn from parts of them and measure on the rest "
@@ -538,11 +588,11 @@ def _allocations(
     )
     ways: dict[Strategy, Integers] = {
         "planned": best.bought.astype(np.int64),
-        "equal": equal_split(cost, wish.budget),
+        "equal": equal_split(cost, wish.budget, remainder="spend"),
     }
     if len(np.unique(cost)) > 1:
-        ways["equal spend"] = equal_split(cost, wish.budget, by="spend")
-    ways["proportional"] = proportional_split(cost, wish.budget, n)
+        ways["equal spend"] = equal_split(cost, wish.budget, by="spend", remainder="spend")
+    ways["proportional"] = proportional_split(cost, wish.budget, n, remainder="spend")
 
     def utility(losses: Floats) -> Floats:
         return utility_of(losses, weight, utility=wish.utility, aversion=wish.aversion)
@@ -675,8 +725,8 @@ def _notes(design: Thinning, found: BuyingPlan) -> list[str]:
                 if loss <= (1 + 1.01 * NEAR) * curve.a and loss >= -planned.utility
             ]
             notes += [
-                f"{name} has the largest loss and comes near the loss that no rows remove "
-                f"(within {NEAR:.0%}), so what is left goes to other groups"
+                f"{name} has the largest loss, which is within {100 * NEAR:g} % of what rows "
+                "cannot remove, so what is left of the budget is not spent"
                 for name in near
             ]
         starved = [

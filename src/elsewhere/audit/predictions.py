@@ -318,7 +318,7 @@ def _check_classes(question: Question) -> None:
             "--target",
             f"has one class ({code(question.y).keys[0]!r})",
             "at least two classes",
-            "check the filter, or --positive",
+            "check the filter, or --positive; for scores of evaluation logs, --metric mean",
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,17 @@ import numpy as np
 from elsewhere.audit.attempts import NotTried, Tried, counted
 from elsewhere.audit.estimators import Outcome, fit_and_predict
 from elsewhere.audit.fitting import Store, identity, in_processes
-from elsewhere.audit.treatments import MAX_CHOICE, Change, Training, Treatment, treatments
+from elsewhere.audit.treatments import (
+    MAX_CHOICE,
+    SETTINGS,
+    TOO_FEW,
+    Change,
+    Training,
+    Treatment,
+    control,
+    treatments,
+)
+from elsewhere.core.arrays import digest
 from elsewhere.core.errors import InputError
 from elsewhere.core.seeding import generator
 from elsewhere.core.splits import families
@@ -30,6 +43,9 @@ if TYPE_CHECKING:
     from elsewhere.audit.judge import Judge, Laid
     from elsewhere.core.arrays import Floats
 
+CONTROLS = [Treatment(f"control {number}", control) for number in (1, 2)]
+"""Refits that change nothing but a tenth of the training rows."""
+
 SMALL_WORK = 2_000_000
 """Training values in all fits below which processes are not worth their start."""
 
@@ -46,11 +62,12 @@ def retrain(
         options: How to try.
 
     Returns:
-        What was tried, and what was not.
+        What was tried, with the controls last, and what was not.
     """
     ground, plan = laid.ground, laid.plan
     features = fitted.variant.features
     found, left_out = treatments(recipe, ground.groupings[0].columns, features.names)
+    found += CONTROLS
     whole = training_of(
         ground, recipe, features, laid.judge, merge=options.merge, seed=options.seed
     )
@@ -61,7 +78,10 @@ def retrain(
     stores = [
         None
         if options.keep is None
-        else Store(options.keep, identity(ground, recipe, fitted.variant, options.seed, each.name))
+        else Store(
+            options.keep,
+            identity(ground, recipe, fitted.variant, options.seed, _decides(whole, each)),
+        )
         for each in found
     ]
     outcomes: dict[tuple[int, int], Outcome | str] = {}
@@ -83,12 +103,30 @@ def retrain(
     for t, treatment in enumerate(found):
         of_treatment = {f: outcomes[t, f] for f in fits}
         done = {f: o for f, o in of_treatment.items() if isinstance(o, Outcome)}
-        if len(done) < len(fits):
-            reason = next(o for o in of_treatment.values() if isinstance(o, str))
+        failed = [o for o in of_treatment.values() if isinstance(o, str)]
+        if not failed and all(outcome.chosen == TOO_FEW for outcome in done.values()):
+            failed = [TOO_FEW]
+        if failed:
+            reason = failed[0]
             not_tried.append(NotTried(treatment.name, "no labels", reason))
         else:
             tried.append(_laid_out(laid, fitted, treatment, done))
     return tried, not_tried
+
+
+def _decides(whole: Training, treatment: Treatment) -> str:
+    """Write down what a treatment's choice depends on, beside the table and the estimator."""
+    none = np.zeros(0)
+    arrays = digest(
+        whole.group,
+        none if whole.block is None else whole.block,
+        none if whole.weight is None else whole.weight,
+    )
+    judge = whole.judge
+    source = hashlib.sha256(Path(inspect.getsourcefile(Treatment) or "").read_bytes()).hexdigest()
+    return "\x1e".join(
+        (treatment.name, arrays, judge.metric.name, str(judge.threshold), str(SETTINGS), source)
+    )
 
 
 def closing_fits(plan: Plan) -> list[int]:
@@ -110,12 +148,14 @@ def more_fits(ground: Ground, plan: Plan, recipe: Recipe) -> list[tuple[int, int
         One entry a fit; those that choose are counted as if each took as many rows as it may.
     """
     found, _ = treatments(recipe, ground.groupings[0].columns, ground.features.names)
+    found += CONTROLS
     sizes: list[tuple[int, int]] = []
     for treatment in found:
         for f in closing_fits(plan):
             train, test = len(plan.fits[f].train), len(plan.fits[f].test)
             some = min(train, MAX_CHOICE)
-            sizes += [(train, test), *[(some, some)] * treatment.choice_fits]
+            shown = some * len(ground.features.names) if treatment.shuffles else some
+            sizes += [(train, test), *[(some, shown)] * treatment.choice_fits]
     return sizes
 
 
@@ -177,7 +217,8 @@ def _laid_out(
         "all rows",
         laid.unseen(after, 0),
         laid.seen(after, 0, laid.plan.block),
-        fits=sum(changed),
+        refits=sum(changed),
+        choice_fits=sum(outcome.choice_fits for outcome in outcomes.values()),
         seconds=sum(o.fit_seconds + o.predict_seconds for o in outcomes.values()),
         chosen=counted(outcome.chosen for outcome in outcomes.values()),
     )
@@ -196,20 +237,26 @@ def treated(whole: Training, treatment: Treatment, fit: Fit, seed: int) -> Outco
         The predictions; none where the remedy leaves the fit as it is. Text where it fails.
     """
     own = int(generator(seed, "fit", fit.name).integers(2**31 - 1))
+    choice = int(generator(own, treatment.name).integers(2**31 - 1))
     started = perf_counter()
     try:
         with (
             untyped("threadpoolctl").threadpool_limits(1),
             warnings.catch_warnings(action="ignore"),  # of fits that only choose
         ):
-            change = treatment.treat(replace(whole.at(fit.train), seed=own))
+            change = treatment.treat(replace(whole.at(fit.train), seed=choice))
         chosen = perf_counter() - started
         if change.nothing:
-            return Outcome(np.zeros(0), chosen, 0.0, (), change.chosen)
+            return Outcome(np.zeros(0), chosen, 0.0, (), change.chosen, change.choice_fits)
         found = _changed(whole, change, fit, own)
     except InputError as error:
         return str(error).splitlines()[0]
-    return replace(found, fit_seconds=found.fit_seconds + chosen, chosen=change.chosen)
+    return replace(
+        found,
+        fit_seconds=found.fit_seconds + chosen,
+        chosen=change.chosen,
+        choice_fits=change.choice_fits,
+    )
 
 
 def _changed(whole: Training, change: Change, fit: Fit, seed: int) -> Outcome:

@@ -30,11 +30,20 @@ GROUP_FOLDS = 3
 ROW_FOLDS = 3
 """Folds of rows, and of blocks where they span groups, held out to make a choice."""
 
+LARGE = 0.2
+"""Share of the largest importance from which a feature can carry a model."""
+
 LEFT = 0.5
 """Share of a feature's importance that must be left on groups that a model did not see."""
 
 NAMES_GROUP = 0.5
 """Association with a group (NPMI) from which a column counts as naming it."""
+
+MAX_VALUES = 254
+"""Values of a column that are told apart, the most frequent ones."""
+
+RECURS = 10
+"""Rows of each number from which numbers are taken as values."""
 
 QUARTERS = 4
 """Steps of a numeric column whose association with groups is taken."""
@@ -100,6 +109,7 @@ class Change:
         with_group: Whether the group becomes a column.
         options: More arguments of `fit`.
         nothing: Whether the fit stays as it is.
+        choice_fits: Fits that the choice took.
     """
 
     chosen: str = ""
@@ -109,7 +119,11 @@ class Change:
     with_group: bool = False
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     nothing: bool = False
+    choice_fits: int = 0
 
+
+TOO_FEW = "too few groups to tell"
+"""What a treatment says that has to leave groups out and cannot."""
 
 Treat: TypeAlias = Callable[[Training], Change]
 
@@ -122,11 +136,13 @@ class Treatment:
         name: Its name in reports.
         treat: What it does.
         choice_fits: Fits on at most `MAX_CHOICE` rows that its choice takes, at most.
+        shuffles: Whether it predicts once a column to choose.
     """
 
     name: str
     treat: Treat
     choice_fits: int = 0
+    shuffles: bool = False
 
 
 def treatments(
@@ -143,7 +159,12 @@ def treatments(
         The remedies, and what is not tried: (name, reason).
     """
     found = [
-        Treatment("drop shortcut features", drop_shortcuts, ROW_FOLDS + 3 * GROUP_FOLDS),
+        Treatment(
+            "drop shortcut features",
+            drop_shortcuts,
+            ROW_FOLDS + 2 * GROUP_FOLDS,
+            shuffles=True,
+        ),
         Treatment("drop features that name the group", drop_group_names),
         Treatment("balanced refit", balanced_refit),
     ]
@@ -177,32 +198,32 @@ def treatments(
 def drop_shortcuts(training: Training) -> Change:
     """Leave out features that matter for models that saw a group and less for those that did not.
 
-    A feature is suspected if its permutation importance is clearly above 0 where the group was
-    seen (2 standard errors over groups) and less than half of that where it was not, both in the
-    mean over groups. Suspects are left out if that does better on groups left out of the training
-    rows: all of them, or only the one of which least is left.
+    A feature is suspected if its permutation importance is large for random held-out rows (a
+    fifth of the largest one, and 2 standard errors over groups above 0), and not clearly above 0
+    for groups left out, where also less than half of it is left in the mean. Suspects are left
+    out if groups left out of the training rows are then predicted better.
 
     Args:
         training: The training rows.
 
     Returns:
-        What to drop; nothing below three groups, or if nothing does better.
+        What to drop; nothing below three groups.
     """
     inside = inside_of(training)
     if inside is None:
-        return Change("too few groups to tell", nothing=True)
+        return Change(TOO_FEW, nothing=True)
     found = importances(inside)
-    suspects = suspected(found)
-    names = [training.names[j] for j in suspects]
-    scores: dict[tuple[str, ...], float] = {(): found.unseen_score}
-    for dropped in (tuple(names[:1]), tuple(names)):
-        if 0 < len(dropped) < len(training.names) and dropped not in scores:
-            scores[dropped] = _unseen_score(inside, _kept(inside.training, dropped))
-    return _without(training, max(scores, key=lambda dropped: scores[dropped]))
+    names = tuple(training.names[j] for j in suspected(found))
+    n = len(inside.seen) + len(inside.unseen)
+    if not 0 < len(names) < len(training.names):
+        return replace(_without(training, ()), choice_fits=n)
+    better = _unseen_score(inside, _kept(inside.training, names)) > found.unseen_score
+    n += len(inside.unseen)
+    return replace(_without(training, names if better else ()), choice_fits=n)
 
 
 def suspected(found: Importances) -> list[int]:
-    """List columns whose importance is lost on groups that models did not see.
+    """List columns that matter where a group was seen, and not clearly where it was not.
 
     Args:
         found: Importances by group.
@@ -213,17 +234,25 @@ def suspected(found: Importances) -> list[int]:
     both = np.isfinite(found.seen) & np.isfinite(found.unseen)
     n = both.sum(axis=0)
     seen, unseen = (np.where(both, side, 0.0) for side in (found.seen, found.unseen))
-    weight, left = seen.sum(axis=0) / np.maximum(n, 1), unseen.sum(axis=0) / np.maximum(n, 1)
-    scatter = np.where(both, (seen - weight) ** 2, 0.0).sum(axis=0) / np.maximum(n - 1, 1)
-    clear = (n >= 3) & (weight > 2 * np.sqrt(scatter / np.maximum(n, 1)))
-    lost = np.flatnonzero(clear & (left < LEFT * weight))
+    count = np.maximum(n, 1)
+    weight, left = seen.sum(axis=0) / count, unseen.sum(axis=0) / count
+
+    def error(side: Floats, mean: Floats) -> Floats:
+        squares = np.where(both, (side - mean) ** 2, 0.0).sum(axis=0)
+        return np.asarray(np.sqrt(squares / np.maximum(n - 1, 1) / count), dtype=np.float64)
+
+    matters = (n >= 3) & (weight > 2 * error(seen, weight))
+    matters &= weight >= LARGE * weight.max(initial=0.0)
+    gone = (left < LEFT * weight) & (left <= 2 * error(unseen, left))
+    lost = np.flatnonzero(matters & gone)
     return [int(j) for j in lost[np.argsort(left[lost] / weight[lost], kind="stable")]]
 
 
 def drop_group_names(training: Training) -> Change:
     """Leave out features that name the group, by normalised pointwise mutual information.
 
-    A column counts by its strongest value (a text, or a quarter of its numbers) and group.
+    A column counts by its strongest value (a text, a number that recurs, a quarter of its numbers,
+    or being absent) and group.
 
     Args:
         training: The training rows.
@@ -232,9 +261,10 @@ def drop_group_names(training: Training) -> Change:
         What to drop; it looks at no label.
     """
     names: list[str] = []
+    rare = min(0.01, 0.5 / len(np.unique(training.group)))
     for j, name in enumerate(training.names):
         shown = indicators(training.matrix[:, j], categorical=j in training.categorical)
-        values, _ = npmi_by_group(shown, training.group)
+        values, _ = npmi_by_group(shown, training.group, least_frequency=rare)
         if values.max(initial=-1.0) >= NAMES_GROUP:
             names.append(name)
     return _without(training, tuple(names))
@@ -248,16 +278,21 @@ def indicators(values: Floats, *, categorical: bool) -> Floats:
         categorical: Whether they are codes.
 
     Returns:
-        0 or 1, shape (n, values): at most the 50 most frequent codes.
+        0 or 1, shape (n, values): the most frequent codes, or numbers that each recur (10 times),
+        up to 254; else quarters. Where some are missing, the last column marks these.
     """
-    known = values[np.isfinite(values)]
-    distinct, count = np.unique(known, return_counts=True)
-    if categorical or len(distinct) <= 2 * QUARTERS:
-        kept = distinct[np.argsort(-count, kind="stable")[:50]]
-        return np.asarray(values[:, None] == kept, dtype=np.float64)
-    edges = np.unique(np.quantile(known, np.arange(1, QUARTERS) / QUARTERS))
-    step = np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), -1)
-    return np.asarray(step[:, None] == np.arange(len(edges) + 1), dtype=np.float64)
+    gone = ~np.isfinite(values)
+    distinct, count = np.unique(values[~gone], return_counts=True)
+    recur = len(distinct) <= MAX_VALUES and (count >= RECURS).all()
+    if categorical or recur:
+        kept = distinct[np.argsort(-count, kind="stable")[:MAX_VALUES]]
+        marks = values[:, None] == kept
+    else:
+        edges = np.unique(np.quantile(values[~gone], np.arange(1, QUARTERS) / QUARTERS))
+        step = np.where(gone, -1, np.searchsorted(edges, values, side="right"))
+        marks = step[:, None] == np.arange(len(edges) + 1)
+    found = np.column_stack([marks, gone]) if gone.any() else marks
+    return np.asarray(found, dtype=np.float64)
 
 
 def group_identity(training: Training) -> Change:
@@ -304,10 +339,7 @@ def balanced_refit(training: Training) -> Change:
 
 def group_weights(training: Training) -> Change:
     """Weight rows so that every group counts as much as any other."""
-    weight = balanced_weights(training.group)
-    if training.weight is not None:
-        weight = weight * training.weight
-    return Change(options={"model__sample_weight": weight})
+    return Change(options={"model__sample_weight": balanced_weights(training.group)})
 
 
 def group_dro(training: Training) -> Change:
@@ -318,6 +350,12 @@ def group_dro(training: Training) -> Change:
         recipe=_with_settings(training.recipe, {"model": model}),
         options={"model__group": training.group},
     )
+
+
+def control(training: Training) -> Change:
+    """Fit on a random nine tenths of the rows: what refitting alone does."""
+    drawn = generator(training.seed, "control").permutation(training.n)
+    return Change(rows=np.sort(drawn[: max(int(0.9 * training.n), 1)]))
 
 
 # --- settings ----------------------------------------------------------------------------------
@@ -349,7 +387,7 @@ def tuned(training: Training) -> Change:
     choices = SETTINGS[training.recipe.name]
     inside = inside_of(training)
     if inside is None:
-        return Change("too few groups to tell", nothing=True)
+        return Change(TOO_FEW, nothing=True)
     scores = {
         name: _unseen_score(
             inside, replace(inside.training, recipe=_with_settings(training.recipe, settings))
@@ -357,9 +395,10 @@ def tuned(training: Training) -> Change:
         for name, settings in choices.items()
     }
     best = max(scores, key=lambda name: scores[name])
+    n = len(inside.unseen) * len(choices)
     if not choices[best]:
-        return Change(best, nothing=True)
-    return Change(best, recipe=_with_settings(training.recipe, choices[best]))
+        return Change(best, nothing=True, choice_fits=n)
+    return Change(best, recipe=_with_settings(training.recipe, choices[best]), choice_fits=n)
 
 
 def _with_settings(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
@@ -478,7 +517,8 @@ def inside_of(training: Training) -> Inside | None:
         else:  # groups and blocks are crossed: leave out both
             held = of_block == j % ROW_FOLDS
             unseen.append((~inside & ~held, inside & held))
-    seen = [(of_row != k, of_row == k) for k in range(ROW_FOLDS)]
+    judged = np.any([test for _, test in unseen], axis=0)
+    seen = [(of_row != k, (of_row == k) & judged) for k in range(ROW_FOLDS)]
     size = min(int(train.sum()) for train, _ in (*unseen, *seen))
     parts = [
         Part(

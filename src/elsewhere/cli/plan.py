@@ -89,7 +89,7 @@ def plan_command(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(
             metavar="FILE",
-            help=".html, .json, .csv, .tex or .xml (JUnit); several allowed. [default: "
+            help=".html, .json or .csv; .tex, .xml or .yaml hold the audit only. [default: "
             "elsewhere-plan.html]",
         ),
     ] = None,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -12,7 +15,7 @@ import typer
 from elsewhere.core.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from elsewhere.audit.fitting import Cost
 
@@ -20,6 +23,9 @@ P = ParamSpec("P")
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
+
+UNREAD = 141
+"""Exit code after the reader of a pipe has left, as of programs that SIGPIPE ends."""
 
 
 def exit_codes(command: Callable[P, int]) -> Callable[P, None]:
@@ -29,23 +35,66 @@ def exit_codes(command: Callable[P, int]) -> Callable[P, None]:
         command: Returns 0 (done) or 1 (found what a check looks for).
 
     Returns:
-        The command, leaving with that code, with 2 and one line for bad input, and with 130 when
-        interrupted.
+        The command, leaving with that code, with 2 and one line for bad input, with 130 when
+        interrupted, and silently with 141 when nobody reads its output any more.
     """
 
     @wraps(command)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> None:
-        try:
-            code = command(*arguments, **options)
-        except InputError as error:
-            code = _say(f"error: {error}", 2)
-        except KeyboardInterrupt:
-            code = _say("interrupted; nothing was written", INTERRUPTED)
-        except MemoryError:
-            code = _say("error: not enough memory; keep fewer rows, or use fewer --jobs", 2)
+        with _interrupted_once():
+            try:
+                code = _code(command, *arguments, **options)
+                sys.stdout.flush()  # Else a closed pipe shows only while Python shuts down.
+            except (BrokenPipeError, SystemExit) as left:
+                # Where it writes tables, rich leaves with 1, which would mean a gap.
+                if not any(isinstance(e, BrokenPipeError) for e in (left, left.__context__)):
+                    raise
+                code = _unread()
         raise typer.Exit(code)
 
     return wrapped
+
+
+def _code(command: Callable[P, int], *arguments: P.args, **options: P.kwargs) -> int:
+    """Run a command; say in one line what went wrong."""
+    try:
+        return command(*arguments, **options)
+    except InputError as error:
+        return _say(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing was written", INTERRUPTED)
+    except MemoryError:
+        return _say("error: not enough memory; keep fewer rows, or use fewer --jobs", 2)
+
+
+@contextmanager
+def _interrupted_once() -> Generator[None]:
+    """Take the first Ctrl-C only: a second one would break into the end of worker processes."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is stop:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _unread() -> int:
+    """Send what is still to be written nowhere, so that Python does not stumble over it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return UNREAD
 
 
 def _say(message: str, code: int) -> int:

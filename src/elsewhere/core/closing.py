@@ -24,7 +24,8 @@ class Attempt:
         before: Score elsewhere of the model as it was, on these rows.
         after: Score elsewhere with the remedy, on the same rows.
         gain: How much better it is elsewhere, whatever the metric's direction.
-        low: Lower limit; the limits hold for all attempts together.
+        low: Lower limit. The limits hold for all attempts together; where models were fitted again
+            they also cover what refitting alone does, as two controls show.
         high: Upper limit.
         closed: Share of the gap that it closes: the gain over the gap on the same rows. NaN where
             the gap is not clearly above 0.
@@ -36,7 +37,7 @@ class Attempt:
         here_low: Lower limit, for this attempt alone.
         here_high: Upper limit.
         labels: Labelled rows that it takes from each group elsewhere.
-        fits: Fits of the estimator that it took; those on fewer rows, to choose by, not counted.
+        fits: Fits of the estimator that it took, those on fewer rows to choose by among them.
         chosen: What was chosen here, in words; empty if there is nothing to choose.
         reason: Why it was not tried; empty if it was.
     """

@@ -101,7 +101,8 @@ class BuyingPlan:
         loss: The loss, in words.
         models: "shared" (one model learns from all groups) or "each" (a model for each group).
         curves: One entry a group, in the groups' order.
-        allocations: The plan first, then what it is compared with at the same spend.
+        allocations: The plan first, then what it is compared with, for the same budget; under
+            max-min the plan may spend less.
         separable: Whether rows of one group leave the other groups' losses as they are: "yes",
             "no" (the curves then say too much or too little) or "unknown".
         transfer: How the losses of other groups move when a group loses rows, in words.

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BEST_MINUS_WORST = "best minus worst group"
+"""What the disparity of each model is where no pair of groups is named; noise alone makes it
+positive."""
+
 
 @dataclass(frozen=True)
 class Slope:

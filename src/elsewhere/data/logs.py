@@ -93,7 +93,8 @@ def read_logs(paths: Paths) -> pd.DataFrame:
     """Read evaluation logs as one table: a row a sample, a column of scores a model.
 
     Inspect logs (`.eval`, `.json`) and lm-eval samples (`samples_<task>_<date>.jsonl`) may be
-    mixed. Logs of several models are joined on task, settings of the task, sample and epoch.
+    mixed. Logs of several models are joined on format, task, settings of the task, sample and
+    epoch.
 
     Args:
         paths: A log, a folder that is searched for logs, a pattern such as "logs/*.eval", or
@@ -110,7 +111,8 @@ def read_logs(paths: Paths) -> pd.DataFrame:
         - `target`: the right answer as text, where it is short.
         - one column a model, named as the model: its first score that is a number. Inspect's
           C, P, I and N are 1, .5, 0 and 0. What is not a number, or not there, is NaN.
-        - `<model>:<score>` for each score, where a model has several.
+        - `<model>:<score>` for each score, where a model has several, or one that is not the
+          first of its task.
         - `task.<name>`: settings of the task; then metadata of the sample (Inspect) or fields of
           the document (lm-eval), one level deep (`a.b`), where values are short and the same in
           all logs.
@@ -267,6 +269,7 @@ class _Log:
 
     Args:
         path: Where they come from.
+        format: "Inspect" or "lm-eval"; samples and scores of one are none of the other's.
         model: Name of the model.
         task: Name of the task.
         setting: Arguments of the task.
@@ -276,6 +279,7 @@ class _Log:
     """
 
     path: Path
+    format: str
     model: str
     task: str
     setting: Setting = ()
@@ -400,6 +404,7 @@ def _header(record: Mapping[str, Any], path: Path) -> _Log:
     settings = sorted(_mapping(said.get("task_args")).items())
     return _Log(
         path,
+        "Inspect",
         model,
         task,
         tuple((name, _setting(value)) for name, value in settings if value is not None),
@@ -599,7 +604,7 @@ def _lm_eval(path: Path) -> _Log:
     """Read the samples of one task; lines of several filters belong to one sample."""
     named = _SAMPLES_NAME.fullmatch(path.name)
     task = named[1] if named else path.stem.removeprefix("samples_")
-    log = _Log(path, _lm_eval_model(path, named[2] if named else None), task)
+    log = _Log(path, "lm-eval", _lm_eval_model(path, named[2] if named else None), task)
     answers: dict[str | int, _Answer] = {}
     for number, record in _lines(path):
         where = f"{path}, line {number}"
@@ -695,6 +700,7 @@ def _table(logs: list[_Log]) -> pd.DataFrame:
         key=lambda row: (
             row.log.task,
             repr(row.log.setting),
+            row.log.format,
             _natural(row.answer.id),
             row.answer.epoch,
         ),
@@ -741,9 +747,10 @@ def _join(logs: list[_Log]) -> tuple[dict[tuple[Any, ...], _Row], set[str]]:
     unfit: set[str] = set()
     mains = _mains(logs)
     for log in logs:
-        main = mains[log.task, log.setting]
+        main = mains[log.format, log.task, log.setting]
+        joint = (log.format, log.task, repr(log.setting))
         for answer in log.answers:
-            key = (log.task, repr(log.setting), type(answer.id), answer.id, answer.epoch)
+            key = (*joint, type(answer.id), answer.id, answer.epoch)
             if (log.model, key) in origin:
                 raise InputError(
                     str(log.path),
@@ -769,11 +776,11 @@ def _join(logs: list[_Log]) -> tuple[dict[tuple[Any, ...], _Row], set[str]]:
     return rows, unfit
 
 
-def _mains(logs: list[_Log]) -> dict[tuple[str, Setting], str]:
+def _mains(logs: list[_Log]) -> dict[tuple[str, str, Setting], str]:
     """Find each task's first score that is a number for some model: the same one for all."""
-    named: dict[tuple[str, Setting], dict[str, bool]] = {}
+    named: dict[tuple[str, str, Setting], dict[str, bool]] = {}
     for log in logs:
-        names = named.setdefault((log.task, log.setting), {})
+        names = named.setdefault((log.format, log.task, log.setting), {})
         for answer in log.answers:
             for name, value in answer.scores.items():
                 names[name] = names.get(name, False) or math.isfinite(value)
@@ -783,15 +790,18 @@ def _mains(logs: list[_Log]) -> dict[tuple[str, Setting], str]:
 
 
 def _score_columns(logs: list[_Log], rows: list[_Row]) -> dict[str, Objects]:
-    """Lay out a column a model, and one a score where a model has several."""
+    """Lay out a column a model, and one a score where a model's column does not hold them all."""
     models: dict[str, dict[str, None]] = {log.model: {} for log in logs}
+    partly: set[str] = set()
     for row in rows:
-        for model, name in row.scores:
+        for (model, name), value in row.scores.items():
             if name:
                 models[model][name] = None
+                if math.isfinite(value) and math.isnan(row.scores[model, ""]):
+                    partly.add(model)
     found: dict[str, Objects] = {}
     for model, names in models.items():
-        for name in ["", *(names if len(names) > 1 else ())]:
+        for name in ["", *(names if len(names) > 1 or model in partly else ())]:
             column = f"{model}:{name}" if name else model
             if column in (*RESERVED, *found):
                 raise InputError(

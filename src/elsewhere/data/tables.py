@@ -24,6 +24,22 @@ MISSING_WORDS = ("", "NaN", "nan", "NULL", "null", "None")
 """Cells of a text table that count as missing. "NA" does not: it is a country and a region."""
 
 
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
+"""Endings of tables that are text."""
+
+KNOWN_STARTS = (
+    (b"\x89PNG", "PNG image"),
+    (b"\xff\xd8\xff", "JPEG image"),
+    (b"GIF8", "GIF image"),
+    (b"%PDF-", "PDF"),
+    (b"PK\x03\x04", "zip archive, as spreadsheets are"),
+    (b"\xd0\xcf\x11\xe0", "old spreadsheet or document"),
+    (b"\x1f\x8b", "gzip archive"),
+    (b"PAR1", "Parquet table"),
+)
+"""First bytes of files that are often named like a table of text, and what they are."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How large a table may be before reading it is refused.
@@ -495,6 +511,8 @@ def open_table(
     path = Path(source)
     _check_file(path, limits)
     suffix = path.suffix.lower()
+    if suffix in TEXT_ENDINGS:
+        _check_text(path)
     if suffix in (".csv", ".tsv", ".txt"):
         chosen = delimiter or ("\t" if suffix == ".tsv" else ",")
         if len(chosen) != 1:
@@ -504,6 +522,13 @@ def open_table(
         return ParquetTable(path, limits)
     if suffix in (".jsonl", ".ndjson"):
         return JsonLinesTable(path, limits)
+    if suffix == ".json":
+        raise InputError(
+            str(path),
+            "is JSON but no evaluation log",
+            "a log of Inspect, or a table as .csv, .tsv, .parquet or .jsonl",
+            "write a table as .jsonl, one JSON object a line",
+        )
     raise InputError(
         str(path),
         f"ends in {suffix or 'nothing'!r}",
@@ -539,6 +564,24 @@ def _log_table(logs: tuple[Path, ...], name: str, limits: Limits) -> Table:
     return FrameTable(frame, name)
 
 
+def _check_text(path: Path) -> None:
+    """Refuse what is no text in any encoding, whatever its ending says."""
+    with path.open("rb") as stream:
+        head = stream.read(1024)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(
+            path.name, "is UTF-16 text", "UTF-8", "convert the file: iconv -f utf-16 -t utf-8"
+        )
+    kind = next((kind for start, kind in KNOWN_STARTS if head.startswith(start)), "")
+    if kind or b"\0" in head:
+        raise InputError(
+            path.name,
+            f"is no text ({kind or 'it holds zero bytes'})",
+            f"a table of text, as its ending {path.suffix} says",
+            "check the file, or save the table as CSV, Parquet or JSONL",
+        )
+
+
 def _check_file(path: Path, limits: Limits) -> None:
     """Refuse what is not a readable, non-empty, bearably large file."""
     if not path.exists():
@@ -549,11 +592,12 @@ def _check_file(path: Path, limits: Limits) -> None:
         near = hint.startswith("did you mean")
         raise InputError(str(path), "does not exist", "a table", hint if near else "check the path")
     if path.is_dir():
+        empty = next(path.iterdir(), None) is None
         raise InputError(
             str(path),
-            "is a folder",
-            "a file, or a folder of evaluation logs",
-            "name one table in it",
+            "is an empty folder" if empty else "is a folder that holds no evaluation log",
+            "a table, or a folder of logs of Inspect or lm-eval",
+            "check the path" if empty else "name one table in it",
         )
     if not path.is_file():
         raise InputError(str(path), "is not a regular file", "a table", "save it to a file first")

@@ -19,6 +19,9 @@ from elsewhere.ops.power_law import fit_power_law
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+IF_SCORES = "; if these are scores, where higher is better, pass 1 minus the score"
+"""What to do where a loss rises, for those who bring losses of their own."""
+
 MORE = 100
 """Rows whose worth is the headline."""
 
@@ -247,10 +250,7 @@ def _with_headline(
     middle = fall if curve.b > 0 and curve.a > 0 else float(slope @ solve @ mean)
     low, high = min(middle - half, fall), max(middle + half, fall)
     if middle + half < 0:
-        remarks.append(
-            "the loss rises with rows; if these are scores, where higher is better, pass 1 minus "
-            "the score"
-        )
+        remarks.append(f"the loss rises with rows{IF_SCORES}")
     elif curve.b == 0:
         remarks.append("no fall with more rows was measured")
     values = {**vars(curve), "per_hundred": fall, "per_hundred_low": low, "per_hundred_high": high}

@@ -11,7 +11,7 @@ import numpy as np
 from elsewhere.core.arrays import Booleans, Floats, as_array, chunks, code
 from elsewhere.core.errors import InputError, nearest
 from elsewhere.core.intervals import quantile
-from elsewhere.core.pools import Pool, PoolModel, Slope
+from elsewhere.core.pools import BEST_MINUS_WORST, Pool, PoolModel, Slope
 from elsewhere.core.seeding import generator
 from elsewhere.measures.two_sample import check_level
 
@@ -20,9 +20,6 @@ MIN_MODELS = 5
 
 MIN_FAMILIES = 3
 """Families below which nothing is known of how slopes vary."""
-
-BEST_MINUS_WORST = "best group minus worst group of each model (noise alone makes this positive)"
-"""What the disparity is where no pair of groups is named."""
 
 Interval: TypeAlias = Literal["corrected", "bootstrap"]
 """How limits are made: by a variance that is corrected for few models, or by percentiles of

@@ -6,7 +6,7 @@ import heapq
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,8 +17,16 @@ from elsewhere.ops.power_law import fit_power_law, power_law
 
 UTILITIES = ("weighted", "concave", "max-min")
 
+Remainder: TypeAlias = Literal["keep", "spend"]
+"""What happens to money that does not buy a row of every group."""
+
+REMAINDERS = ("keep", "spend")
+
+SLACK = 1e-9
+"""Share of a budget that rounding may add to it."""
+
 NEAR = 0.05
-"""How near to its floor a group is brought under max-min before others come first."""
+"""How near to its floor the group of the largest loss is brought under max-min, and no further."""
 
 STEPS = 200
 """Halvings of an interval; each number is then exact to the last digit."""
@@ -86,12 +94,14 @@ def allocate(
             "max-min": minus the largest loss.
         aversion: How much more high losses count under "concave", at least 0: 0 is "weighted",
             and the larger it is, the nearer to "max-min".
-        near: Under "max-min", a group that is within this share of its floor `a` waits until all
-            others are as near to theirs or below it. 0 is the textbook rule, which spends
-            everything on a group whose floor is above the other losses, though that hardly helps.
+        near: Under "max-min", buying ends when the group of the largest loss is within this share
+            of its floor `a`: more of its rows hardly help it, and rows of other groups do not
+            lower the largest loss at all. 0 is the textbook rule, which goes on and spends
+            everything on such a group.
 
     Returns:
-        The purchase; it spends the budget, unless no row helps any group.
+        The purchase; it spends the budget, unless no row helps any group or, under "max-min", the
+        largest loss is near its floor; the reason says so.
 
     Raises:
         InputError: Values out of range, or shapes that do not fit.
@@ -146,7 +156,7 @@ def allocate_whole(
         budget: What may be spent.
         utility: What is made good.
         aversion: How much more high losses count.
-        near: How near to its floor a group is brought.
+        near: How near to its floor the group of the largest loss is brought.
 
     Returns:
         The purchase, without the order.
@@ -189,8 +199,8 @@ def greedy(
 ) -> Purchase:
     """Buy step by step where a unit of money brings most, until nothing is affordable.
 
-    Under "max-min" each step goes to the group of the largest loss that is not near its floor.
-    Ties go to the first group.
+    Under "max-min" each step goes to the group of the largest loss, until that is near its floor
+    or its rows are not affordable. Ties go to the first group.
 
     Args:
         a: As in `allocate`, like all that follow.
@@ -202,7 +212,7 @@ def greedy(
         budget: What may be spent.
         utility: What is made good.
         aversion: How much more high losses count.
-        near: How near to its floor a group is brought.
+        near: How near to its floor the group of the largest loss is brought.
         chunk: Money for one step: `chunk // cost` rows, at least one. 0 buys single rows.
 
     Returns:
@@ -227,7 +237,12 @@ def greedy(
 
 
 def equal_split(
-    cost: Any, budget: float, *, groups: int | None = None, by: str = "rows"
+    cost: Any,
+    budget: float,
+    *,
+    groups: int | None = None,
+    by: str = "rows",
+    remainder: Remainder = "keep",
 ) -> Integers:
     """Buy equally: as many rows of each group, or for as much money.
 
@@ -236,12 +251,15 @@ def equal_split(
         budget: What may be spent.
         groups: Number of groups, where the price is one number.
         by: "rows" or "spend".
+        remainder: What happens to money that does not buy a whole round: "keep" leaves it
+            unspent; "spend" buys one more row of each group, cheapest first, as long as a row is
+            affordable.
 
     Returns:
-        Whole rows to buy of each group; what does not buy a whole round is left unspent.
+        Whole rows to buy of each group.
 
     Raises:
-        InputError: Prices that are not above 0, or a negative budget.
+        InputError: Prices that are not above 0, a negative budget, or an unknown word.
 
     Example:
         >>> equal_split([1, 3], 13.0), equal_split([1, 3], 13.0, by="spend")
@@ -251,21 +269,25 @@ def equal_split(
     _check_budget(budget)
     if by not in ("rows", "spend"):
         raise InputError("by", f"is {by!r}", "rows or spend", nearest(by, ("rows", "spend")))
-    if by == "spend":
-        return _whole(budget / len(price) / price)
-    return _whole(np.full(len(price), budget / price.sum()))
+    each = (
+        budget / len(price) / price if by == "spend" else np.full(len(price), budget / price.sum())
+    )
+    return _with_remainder(_whole(each), price, budget, remainder)
 
 
-def proportional_split(cost: Any, budget: float, share: Any) -> Integers:
+def proportional_split(
+    cost: Any, budget: float, share: Any, *, remainder: Remainder = "keep"
+) -> Integers:
     """Buy rows in given proportions, such as those of the population.
 
     Args:
         cost: Price of a row; a number or shape (groups,).
         budget: What may be spent.
         share: Proportions of the rows to buy, at least 0 and not all 0, shape (groups,).
+        remainder: As in `equal_split`; "spend" buys only of groups with a share above 0.
 
     Returns:
-        Whole rows to buy of each group; parts of rows are left unspent.
+        Whole rows to buy of each group.
 
     Raises:
         InputError: Values out of range, or shapes that do not fit.
@@ -279,7 +301,30 @@ def proportional_split(cost: Any, budget: float, share: Any) -> Integers:
         raise InputError("share", "is 0 for every group", "proportions, at least one above 0")
     price = _per_group(cost, len(part), "cost", positive=True)
     _check_budget(budget)
-    return _whole(part * budget / (part @ price))
+    bought = _whole(part * budget / (part @ price))
+    return _with_remainder(bought, np.where(part > 0, price, np.inf), budget, remainder)
+
+
+def _with_remainder(
+    bought: Integers, price: Floats, budget: float, remainder: Remainder
+) -> Integers:
+    """Spend what is left on one row each, cheapest first; groups of infinite price get none."""
+    if remainder not in REMAINDERS:
+        raise InputError(
+            "remainder", f"is {remainder!r}", "keep or spend", nearest(str(remainder), REMAINDERS)
+        )
+    if remainder == "keep":
+        return bought
+    found, order = bought.copy(), np.argsort(price, kind="stable")
+    order = order[np.isfinite(price[order])]
+    left = budget - float(price[order] @ bought[order]) + SLACK * max(budget, 1.0)
+    while len(order := order[price[order] <= left]):
+        # Whole rounds at once; in the last one only the cheaper ones get a row.
+        rounds = max(1, int(left // price[order].sum()))
+        round_ = order[rounds * np.cumsum(price[order]) <= left]
+        found[round_] += rounds
+        left -= rounds * float(price[round_].sum())
+    return found
 
 
 def _whole(rows: Floats) -> Integers:
@@ -349,10 +394,16 @@ class _Market:
         near = none
         if self.utility == "max-min" and self.near > 0:
             # Rounding must not decide whether a group that was brought there is there.
-            near = np.flatnonzero(loss <= (1 + self.near) * (1 + 1e-9) * self.a)
-        if len(near) and not reason:
-            which = ", ".join(str(g) for g in near[:5]) + (", ..." if len(near) > 5 else "")
-            reason = f"groups near their floor, where more rows hardly help: {which}"
+            near = np.flatnonzero(loss <= (1 + self.near) * (1 + SLACK) * self.a)
+        if self.utility == "max-min" and not reason:
+            most = int(np.argmax(loss))
+            if self.b[most] <= 0:
+                reason = f"no purchase lowers the largest loss (group {most}) further"
+            elif most in near:
+                reason = (
+                    f"no purchase lowers the largest loss (group {most}) further: it is within "
+                    f"{100 * self.near:g} % of what rows cannot remove"
+                )
         return Purchase(
             float(utility_of(loss, self.weight, utility=self.utility, aversion=self.aversion)),
             n,
@@ -411,27 +462,28 @@ class _Market:
 
     # Max-min.
 
-    def filled(self, budget: float) -> Floats:
-        """Bring down the largest losses together, as water finds its level."""
-        floor, top = (1 + self.near) * self.a, float(self.loss(self.start).max())
+    def waits(self, n: Floats) -> Booleans:
+        """Whether rows hardly help a group any more, with n rows of each."""
+        return (self.b <= 0) | (self.loss(n) <= (1 + self.near) * self.a)
 
-        def rows(target: Floats) -> Floats:
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                needed = ((target - self.a) / self.b) ** (-1 / self.p)
-            needed = np.where(self.helpless, self.start, needed)
-            return np.maximum(self.start, needed)
+    def filled(self, budget: float) -> Floats:
+        """Bring down the largest losses together, as water finds its level.
+
+        The level falls until a group that is then among the largest has come near its floor, or
+        was nearer from the start: from there on, no other group's rows lower the largest loss.
+        """
+        now = self.loss(self.start)
+        last = float(np.minimum((1 + self.near) * self.a, now).max())
 
         def at_level(level: float) -> Floats:
-            return rows(np.maximum(level, floor))
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                needed = ((level - self.a) / self.b) ** (-1 / self.p)
+            return np.maximum(self.start, np.where(self.helpless, self.start, needed))
 
-        def near_floor(share: float) -> Floats:
-            return rows((1 + share) * self.a)
-
-        # Levels first; when every group is near its floor, all come nearer together.
-        least = float(floor[~self.helpless].min())
-        if self.near and least > 0 and self.cost @ (at_level(least) - self.start) < budget:
-            return self._lowest(near_floor, budget, 0.0, self.near)
-        return self._lowest(at_level, budget, 0.0 if self.near else float(self.a.max()), top)
+        least = at_level(last)
+        if float(self.cost @ (least - self.start)) <= budget:
+            return least
+        return self._lowest(at_level, budget, last, float(now.max()))
 
     def _lowest(
         self, rows: Callable[[float], Floats], budget: float, low: float, high: float
@@ -458,21 +510,17 @@ class _Market:
 
     # Whole rows.
 
-    def _urgency(self, g: int, n: float, step: float) -> tuple[float, ...]:
+    def urgency(self, g: int, n: float, step: float) -> float:
         """How much a group wants its next rows; the largest comes first."""
         a, b, p = self.a[g], self.b[g], self.p[g]
         now = a + b * n**-p
         if self.utility == "max-min":
-            if b <= 0:
-                return (-1.0, 0.0)
-            if now > (1 + self.near) * a:
-                return (1.0, float(now))
-            return (0.0, float(now / a))
+            return float(now)
         after = a + b * (n + step) ** -p
         if self.utility == "concave":
             power = 1 + self.aversion
             now, after = now**power / power, after**power / power
-        return (float(self.weight[g] * (now - after) / (step * self.cost[g])),)
+        return float(self.weight[g] * (now - after) / (step * self.cost[g]))
 
     def walk(
         self, start: Floats, budget: float, step: Floats | None = None
@@ -481,17 +529,20 @@ class _Market:
         step = np.ones(len(start)) if step is None else step
         n, left, order = start.copy(), budget, list[int]()
 
-        def entry(g: int) -> tuple[Any, ...]:
-            urgency = self._urgency(g, float(n[g]), float(step[g]))
-            return (*(-u for u in urgency), g)
+        def entry(g: int) -> tuple[float, int]:
+            return -self.urgency(g, float(n[g]), float(step[g])), g
 
         heap = [entry(g) for g in range(len(n))]
         heapq.heapify(heap)
-        slack = 1e-9 * max(budget, 1.0)
+        slack, fair = SLACK * max(budget, 1.0), self.utility == "max-min"
         while heap:
-            g = cast("int", heapq.heappop(heap)[-1])
+            g = heapq.heappop(heap)[1]
+            if fair and self.waits(n)[g]:
+                break
             price = float(step[g] * self.cost[g])
             if price > left + slack:  # never affordable again
+                if fair:  # and rows of others do not lower the largest loss
+                    break
                 continue
             n[g] += step[g]
             left -= price
@@ -645,7 +696,9 @@ def adaptive(
         weights: What each group's loss counts for.
         utility: As in `allocate`.
         aversion: As in `allocate`.
-        near: As in `allocate`.
+        near: Under "max-min", a group that is by its curve within this share of its floor waits
+            while others are not. The whole budget is spent all the same, since a curve that is
+            measured again may move a floor; stop reading where that is not wanted.
         explore_every: Every so many chunks one goes to the smallest group, whatever its slope; 0
             never does, and then a group whose slope was once measured too low may starve.
         n_sizes: Sizes at which a curve is measured.
@@ -773,13 +826,14 @@ class _Buyer:
 
     def _gains(
         self, a: Floats, b: Floats, n: Integers, rows: Integers, possible: Booleans
-    ) -> tuple[Floats, list[tuple[float, ...]]]:
+    ) -> tuple[Floats, list[tuple[bool, float]]]:
         """Gain of a chunk of each group for a unit of money, and what ranks the groups."""
         market = self.market
         known = _Market(
             a, b, market.p, market.weight, market.cost, market.start, market.utility,
             market.aversion, market.near,
         )  # fmt: skip
-        rank = [known._urgency(g, float(n[g]), float(max(rows[g], 1))) for g in range(len(n))]
-        gains = np.array([urgency[-1] for urgency in rank])
+        gains = [known.urgency(g, float(n[g]), float(max(rows[g], 1))) for g in range(len(n))]
+        waits = known.waits(n.astype(np.float64)) & (market.utility == "max-min")
+        rank = [(not w, gain) for w, gain in zip(waits.tolist(), gains, strict=True)]
         return np.where(possible, gains, -np.inf), rank

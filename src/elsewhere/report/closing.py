@@ -27,6 +27,9 @@ BETWEEN = 10
 FEW = 8
 """Attempts of a figure that only shows that nothing helps."""
 
+WIDEST_SHARE = 10
+"""Width of a share's interval, 1 for the whole gap, above which the share says nothing."""
+
 _MINUS = re.compile(r"(?<![\w.,)-])-(?=\.?\d)")
 """A minus sign in front of a number, which is no hyphen."""
 
@@ -212,10 +215,14 @@ def _change(context: Context, one: Attempt, numbers: Numbers) -> str:
     if one.here_high < 0:
         worse = numbers.both(-one.here_change, -one.here_high, -one.here_low)
         return f"{metric} becomes worse here by {worse}"
-    change = numbers.both(one.here_change, one.here_low, one.here_high)
     if one.here_low > 0:
+        change = numbers.both(one.here_change, one.here_low, one.here_high)
         return f"None here, where {metric} becomes better by {change} too"
-    return f"No clear change here: {metric} {change}"
+    # A bare sign would read as the metric's, which goes down for the better in losses.
+    word, sign = ("worse", -1) if one.here_change < 0 else ("better", 1)
+    limits = sorted((sign * one.here_low, sign * one.here_high))
+    change = numbers.both(sign * one.here_change, *limits)
+    return f"No clear change: {metric} {change} {word} here"
 
 
 def labels_of(context: Context, one: Attempt) -> str:
@@ -248,9 +255,17 @@ def _summary(context: Context, found: Closing) -> str:
     """Write the best share closed, or the answer."""
     best = best_of(found)
     if best is not None and math.isfinite(best.closed):
-        value, limits = shares(best.closed, best.closed_low, best.closed_high)
-        return f"{value} {limits}".rstrip()
+        return " ".join(_share(best, found)).rstrip()
     return context.text(found.answer)
+
+
+def _share(one: Attempt, found: Closing) -> tuple[str, str]:
+    """Write the share of the gap that an attempt closes, where it means something."""
+    if found.answer == "nothing to close":
+        return MISSING, ""
+    if one.closed_high - one.closed_low > WIDEST_SHARE:
+        return "not clear", ""
+    return shares(one.closed, one.closed_low, one.closed_high)
 
 
 # --- the figure --------------------------------------------------------------------------------
@@ -354,7 +369,7 @@ def attempts_table(
             Cell(context.name(one.name)),
             Cell(reading(one, found)),
             Cell(numbers.one(one.gain), numbers.interval(one.low, one.high)),
-            Cell(*shares(one.closed, one.closed_low, one.closed_high)),
+            Cell(*_share(one, found)),
             Cell(numbers.one(one.here_change), numbers.interval(one.here_low, one.here_high)),
             Cell(ways if known else MISSING),
             Cell(context.text(one.tested)),
@@ -385,5 +400,6 @@ def attempts_table(
         else "",
         f"Intervals of gains hold for all attempts together at {percent(found.level)}; those "
         "of shares and of the change here are for one attempt alone. No share is given where the "
-        "gap is not clearly above 0, and no change here where each group gets a model of its own.",
+        "gap is not clearly above 0, and no change here where each group gets a model of its own. "
+        f"A share is not clear where its interval is wider than {WIDEST_SHARE} times the gap.",
     )

@@ -164,7 +164,9 @@ def pairs_table(context: Context, grouping: Grouping) -> Table:
     numbers = context.numbers
 
     def row(pair: Distance) -> tuple[Cell, ...]:
-        names = [context.group_in_text(key) if key else MISSING for key in (pair.best, pair.worst)]
+        names = [
+            context.text(context.group(key)) if key else MISSING for key in (pair.best, pair.worst)
+        ]
         value = Cell(numbers.one(pair.estimate), numbers.interval(pair.low, pair.high))
         note = context.long_text(pair.reason)
         return Cell(" to ".join(names)), Cell(context.text(pair.mix)), value, Cell(note)
@@ -282,7 +284,7 @@ def overview_table(context: Context) -> Table:
         gap = grouping.gap
         answer = gap.answer(context.report.negligible)
         worst = grouping.worst
-        alone = context.group_in_text(worst[0]) if len(worst) == 1 else "not distinguishable"
+        alone = context.text(context.group(worst[0])) if len(worst) == 1 else "not distinguishable"
         return (
             Cell(context.model(model)),
             Cell(context.grouping(grouping)),

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HERE, WHY, CLOSES, PRICE = "Here and elsewhere", "Why", "What closes it", "Price"
 """What the four lines are called."""
 
+BUY = "What to buy"
+"""What the last line is called where it speaks of a plan alone."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -101,7 +104,7 @@ def _closes(context: Context) -> Iterator[Line]:
             price = priced(context, grouping.closing)
             price = by + price if price else ""
     if price or buy:
-        yield Line(PRICE, f"{price} {buy}".strip(), anchor if price else ANCHOR)
+        yield Line(PRICE if price else BUY, f"{price} {buy}".strip(), anchor if price else ANCHOR)
 
 
 def _why(context: Context) -> Iterator[Line]:

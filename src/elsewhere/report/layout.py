@@ -121,7 +121,9 @@ class Context:
         return group_name(key, self.limits.name)
 
     def group_in_text(self, key: GroupKey) -> str:
-        """Name a group inside a sentence."""
+        """Name a group inside a sentence, where a bare number would read as a count."""
+        if len(key) == 1 and key[0][0] and _is_number(key[0][1]):
+            key = (("", f"{key[0][0]} {key[0][1]}"),)
         return self._isolate(group_name(key, min(self.limits.name, 60)))
 
     def name(self, value: Value) -> str:
@@ -171,3 +173,10 @@ class Context:
     def level(self) -> str:
         """The confidence level as text."""
         return f"{100 * self.report.level:g}\u00a0%"
+
+
+def _is_number(value: Value) -> bool:
+    """Whether a group's value is a number, or text of digits only."""
+    return (isinstance(value, int | float) and not isinstance(value, bool)) or (
+        isinstance(value, str) and value.isdecimal()
+    )

@@ -116,8 +116,10 @@ class ChangePart:
 class Page:
     """Everything that the template prints."""
 
+    kind: str
     table: str
     subtitle: str
+    lead: str
     first_line: str
     headline: list[Fact]
     verdict: str
@@ -242,8 +244,10 @@ def compose(report: GapReport, limits: Limits) -> Page:
     pool = pool_part(context)
     several = sum(len(model.groupings) for model in report.models) > 1
     page = Page(
+        kind="Buying plan" if plan else "Gap report",
         table=context.text(report.table),
         subtitle=_subtitle(context),
+        lead=plan.sentences[0] if plan else "",
         first_line=context.long_text(report.first_line()),
         headline=sentences.headline(context),
         verdict=context.long_text(report.verdict()),

@@ -43,6 +43,9 @@ UTILITIES = {
 }
 """What each utility makes small."""
 
+NEAR = 0.05
+"""How near to its floor the largest loss is when buying ends, as `remedies.allocation` has it."""
+
 MEANING = (
     "Limits of a group's loss cover which blocks were held out and which subsets were learnt from, "
     "each group alone. They do not cover that the curve may have another form beyond the rows at "
@@ -166,12 +169,18 @@ def sentences(context: Context, found: BuyingPlan) -> list[str]:
     planned, what = found.allocations[0], UTILITIES[found.utility]
     numbers = _utilities(context, found)
     groups = [g for g in _order(found) if planned.bought[g]]
+    stuck = _stuck(context, found, planned)
+    left = found.budget - planned.cost
     if not groups:
-        nothing = (
-            f"Nothing worth buying: no group's loss falls with more rows, so the {what} stays at "
-            f"{numbers.one(-planned.utility)}."
-        )
-        return [nothing, *_ground(context, found)]
+        stays = f"the {what} stays at {numbers.one(-planned.utility)}."
+        lines = [f"Nothing worth buying: {_why_nothing(found, planned)}, so {stays}"]
+        if stuck:
+            name, why = stuck
+            lines = [
+                f"No purchase lowers the largest loss ({name}): {why}.",
+                f"So the {_money(context, left)} stay unspent, and {stays}",
+            ]
+        return [*lines, *_spent_all(context, found), *_ground(context, found)]
     named = [
         f"{context.plural(planned.bought[g], 'row')} of "
         f"{context.group_in_text(found.curves[g].key)}"
@@ -181,10 +190,20 @@ def sentences(context: Context, found: BuyingPlan) -> list[str]:
         f"For {_money(context, planned.cost)}, buy {context.few(named, 4)}: {what} "
         f"{numbers.both(-planned.utility, -planned.high, -planned.low)} expected."
     )
+    if stuck and left >= min(curve.unit_cost for curve in found.curves):
+        name, why = stuck
+        answer += (
+            f" The other {_money(context, left)} stay unspent: after that no purchase lowers the "
+            f"largest loss ({name}), since {why}."
+        )
+        return [answer, *_spent_all(context, found), *_ground(context, found)]
     lines = [answer]
     gain = _gains(context, found).both(planned.gain, planned.gain_low, planned.gain_high)
     if planned.gain_low > 0:
-        lines.append(f"That is {gain} better than as many rows of each group for the same money.")
+        lines.append(
+            f"That is {gain} better than as many rows of each group for the same money (the plan "
+            "was chosen with the same curves)."
+        )
     elif planned.gain_high < 0:
         lines.append(
             f"For the {what} alone, as many rows of each group for the same money would be better "
@@ -196,6 +215,44 @@ def sentences(context: Context, found: BuyingPlan) -> list[str]:
             "curves do not tell the two apart."
         )
     return lines + _ground(context, found)
+
+
+def _stuck(context: Context, found: BuyingPlan, planned: Allocation) -> tuple[str, str] | None:
+    """Name the group of the largest loss and say why rows do not lower it, where they do not."""
+    known = [g for g, loss in enumerate(planned.predicted) if math.isfinite(loss)]
+    if found.utility != "max-min" or not known:
+        return None
+    most = max(known, key=lambda g: planned.predicted[g])
+    curve, loss = found.curves[most], planned.predicted[most]
+    name = context.group_in_text(curve.key)
+    if curve.b <= 0:
+        return name, "it was not seen to fall with more rows"
+    if loss <= (1 + NEAR) * curve.a * (1 + 1e-9):
+        return name, f"it is within {100 * NEAR:g}\u00a0% of what rows cannot remove"
+    return None
+
+
+def _why_nothing(found: BuyingPlan, planned: Allocation) -> str:
+    """Say why nothing is bought."""
+    falls = [
+        curve.b > 0 and (found.utility == "max-min" or curve.weight > 0)
+        for curve, loss in zip(found.curves, planned.predicted, strict=True)
+        if math.isfinite(loss)
+    ]
+    if any(falls):
+        return "a row of the groups that it would help costs more than the budget"
+    return "no group's loss falls with more rows"
+
+
+def _spent_all(context: Context, found: BuyingPlan) -> list[str]:
+    """Say what an equal split of the whole budget would bring, where the plan leaves some of it."""
+    numbers = _utilities(context, found)
+    return [
+        f"As many rows of each group for {_money(context, one.cost)}: {UTILITIES[found.utility]} "
+        f"{numbers.both(-one.utility, -one.high, -one.low)} expected."
+        for one in found.allocations
+        if one.strategy == "equal" and any(one.bought)
+    ]
 
 
 def _ground(context: Context, found: BuyingPlan) -> list[str]:
@@ -329,8 +386,8 @@ def strategies_table(context: Context, found: BuyingPlan) -> Table:
         tuple(row(one) for one in found.allocations),
         "",
         "Equal: as many rows of each group; equal spend: as much money for each; proportional: by "
-        "the groups' rows now. Limits are over refits of the curves. The plan was chosen with the "
-        "same curves, which flatters it.",
+        "the groups' rows now; what is left then buys one row each, cheapest first. Limits are "
+        "over refits of the curves. The plan was chosen with the same curves, which flatters it.",
     )
 
 
@@ -432,10 +489,12 @@ def show_plan(report: GapReport, console: Console | None = None) -> None:
                 gain = gains.both(one.gain, one.gain_low, one.gain_high)
                 line += f", better than equal by {gain}"
             out.print(inert_text(out, line))
-    for curve in found.curves[:MAX_GROUPS]:
+    noted: dict[str, list[str]] = {}
+    for curve in found.curves:
         if curve.reason:
-            name = context.group_in_text(curve.key)
-            out.print(inert_text(out, f"{name}: {curve.reason}", "dim"))
+            noted.setdefault(curve.reason, []).append(context.group_in_text(curve.key))
+    for reason, names in list(noted.items())[:MAX_GROUPS]:
+        out.print(inert_text(out, f"{context.few(names)}: {reason}", "dim"))
     out.print(inert_text(out, f"now: {report.first_line()}"))
     for note in report.notes:
         out.print(inert_text(out, f"note: {note}"))
@@ -507,5 +566,5 @@ def _columns(
     }
     for one in found.allocations[1:]:
         if one.strategy in ("equal", "proportional"):
-            columns[one.strategy] = (one.strategy, [f"{one.bought[g]:,}" for g in order])
+            columns[one.strategy] = (f"{one.strategy} buys", [f"{one.bought[g]:,}" for g in order])
     return columns

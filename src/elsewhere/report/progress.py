@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from elsewhere.core.pools import BEST_MINUS_WORST
 from elsewhere.report.drawing import SQUARE, nice_step, tick_text
 from elsewhere.report.layout import Cell, Column, Context, Table
 from elsewhere.report.words import count, joined, numbers_of, percent, plural
@@ -216,10 +217,16 @@ def _meaning(context: Context, found: Pool) -> str:
             f"Slopes hold between {numbers.one(found.lowest)} and {numbers.one(found.highest)} "
             "here and say nothing outside. "
         )
+    noisy = ""
+    if found.groups == BEST_MINUS_WORST:
+        noisy = (
+            " The best and the worst group are each model's own: noise alone makes their "
+            "difference positive."
+        )
     return (
         f"{held}Intervals of {percent(found.level)} count whole families of models, not "
         "models, since those of one family are alike. A model that is better here need not be "
-        "better for the reason that elsewhere asks for."
+        f"better for the reason that elsewhere asks for.{noisy}"
     )
 
 

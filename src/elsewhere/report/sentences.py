@@ -60,7 +60,7 @@ def headline(context: Context) -> list[Fact]:
         lowest = "lowest" if report.greater_is_better else "highest"
         first, second = "other groups", f"{lowest} {name}"
         if len(grouping.worst) == 1:
-            second = f"worst {name} {context.group_in_text(grouping.worst[0])}"
+            second = f"worst {name} {context.text(context.group(grouping.worst[0]))}"
     facts = [
         Fact(first, numbers.one(gap.here), numbers.interval(gap.here_low, gap.here_high)),
         Fact(

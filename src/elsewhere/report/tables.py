@@ -64,6 +64,7 @@ _REASONS = (
     "floor",
     "firing",
     "effect",
+    "cost",
 )
 
 COLUMNS = (
@@ -105,6 +106,11 @@ def to_csv(report: GapReport) -> str:
     that it was tested on; "shortcut" has the feature, what is left of it as `value`, and "flagged"
     or nothing in `detail`; "driver" has the column, and its importance as `value`.
 
+    A buying plan has a line of the kind "plan" for each group and each way to spend the budget,
+    which `detail` names: `metric` is the loss, `n_rows` the rows now, `labels` the rows to buy,
+    `cost` what they cost, `before` the loss now, `value` the loss expected then, `weight` what it
+    counts for, and `floor` what rows cannot remove.
+
     Text that a spreadsheet would run (it starts with =, +, -, @, tab or a line end) gets a leading
     apostrophe; numbers stay numbers, negative ones too. Line ends and control characters inside
     names are written as escapes, so that each group is one line; the JSON form holds names as they
@@ -136,7 +142,42 @@ def to_csv(report: GapReport) -> str:
                     *_group(report, row, may_be_worst="", calibration=None),
                 ]
             )
+    writer.writerows(_plan_lines(report))
     return stream.getvalue()
+
+
+def _plan_lines(report: GapReport) -> Iterator[list[str]]:
+    """Write what to buy of each group, by each way to spend the budget."""
+    found, grouping = report.plan, report.headline
+    for way in found.allocations if found else ():
+        for g, curve in enumerate(found.curves if found else ()):
+            known = {
+                "value": way.predicted[g],
+                "low": way.predicted_low[g],
+                "high": way.predicted_high[g],
+                "before": curve.loss,
+                "labels": way.bought[g],
+                "weight": curve.weight,
+                "floor": curve.a,
+                "cost": way.bought[g] * curve.unit_cost,
+            }
+            yield [
+                inert(report.models[0].name),
+                inert(grouping.name),
+                "plan",
+                grouping.contrast,
+                inert(found.loss if found else ""),
+                number(report.level),
+                _key(curve.key),
+                str(curve.n_rows),
+                "",
+                *(number(known.get(name, math.nan)) for name in _NUMBERS),
+                "",
+                inert(curve.reason),
+                *[""] * (1 + len(_RATE) + len(_CALIBRATION)),
+                way.strategy,
+                *(number(known.get(name, math.nan)) for name in _REASONS),
+            ]
 
 
 def _lines(
