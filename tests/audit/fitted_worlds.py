@@ -47,20 +47,19 @@ def _of_classes(g: np.random.Generator, odd: np.ndarray) -> tuple[np.ndarray, np
     return x, y
 
 
-def seasons(n: int = 2400, seed: int = 0, effect: float = 1.5, signal: float = 1.2) -> pd.DataFrame:
+def seasons(n: int = 2400, seed: int = 0, effect: float = 1.5) -> pd.DataFrame:
     """Six months of ten days; every day has its own weather, which month and day together name.
 
     Args:
         n: Rows.
         seed: Seed.
         effect: Standard deviation of the weather on the log-odds; 0 leaves no shift.
-        signal: Coefficient of the feature that holds everywhere.
     """
     g = np.random.default_rng(seed)
     date = np.arange(n) % 60
     weather = effect * g.normal(size=60)[date]
     x = g.normal(size=(n, 2))
-    y = (g.random(n) < 1 / (1 + np.exp(-(signal * x[:, 0] + weather)))).astype(int)
+    y = (g.random(n) < 1 / (1 + np.exp(-(1.2 * x[:, 0] + weather)))).astype(int)
     return pd.DataFrame(x, columns=list("ab")).assign(
         month=date // 10, day=date % 10, visit=np.arange(n) // 2, y=y
     )

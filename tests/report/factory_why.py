@@ -86,7 +86,8 @@ def closing_of() -> Closing:
     """Dropping shortcut features helps most without labels."""
     return Closing(
         "helps",
-        "“drop shortcut features” (month, day) closes 13 % [8, 17] of the gap, and costs 0.082 here.",
+        "“drop shortcut features” (month, day) closes 13 % [8, 17] of the gap, and costs 0.082 "
+        "here.",
         "drop shortcut features",
         (
             attempt_of("drop shortcut features", 0.013, here=-0.082, chosen="without month, day"),
