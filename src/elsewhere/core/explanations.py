@@ -34,7 +34,8 @@ class ShortcutRow:
         firing: How much more often the feature is above 0 in the class that it speaks for than
             in the other; NaN where features are not counts or 0/1.
         quadrant: Retention and firing ratio together.
-        shortcut: Whether it is flagged: retention below the threshold and below the floor.
+        shortcut: Whether it is flagged: retention below the threshold and below the floor, and, in
+            an audit, no clear importance over all groups where they were never seen.
     """
 
     feature: str

@@ -151,14 +151,19 @@ def _meaning(found: Shortcuts) -> str:
     if found.what == "permutation importance":
         measured = (
             "What is left: a feature's importance for a model that never saw the group, as a "
-            "share of that for models that did; by chance: the same for two models that both saw "
-            "it."
+            "share of that for models that saw other rows of it; by chance: the same for models "
+            "that all did."
         )
     else:
         measured = (
             "What is left: a feature's weight when the rows of one group go, as a share of its "
             "weight on all rows, in the group where that is least; below 0 its sign flips."
         )
+    never_seen = (
+        ""
+        if found.draws
+        else ", and if it does not clearly matter, over all groups, where they were never seen"
+    )
     chance = (
         f" By chance: what {plural(found.draws, 'random drop')} of as many rows leave."
         if found.draws
@@ -166,7 +171,7 @@ def _meaning(found: Shortcuts) -> str:
     )
     return (
         f"{measured}{chance} A feature is flagged if less than {least} is left, and less than by "
-        "chance."
+        f"chance{never_seen}."
     )
 
 
