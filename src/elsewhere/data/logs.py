@@ -101,21 +101,17 @@ def read_logs(paths: Paths) -> pd.DataFrame:
             several of these.
 
     Returns:
-        One row a sample of a task and epoch, sorted, with the columns
-
-        - `task`; `id` (the sample within the task); `epoch` (from 1);
-        - `sample`: what identifies the sample over tasks, settings, epochs and models. It is the
-          block of an audit: answers to one question belong together. For Inspect it is task and
-          id, for lm-eval the hash of the document, so that templates of one data set share it.
-        - `ideal`: 1 everywhere, for audits, which ask for a target; a score needs none.
-        - `target`: the right answer as text, where it is short.
-        - one column a model, named as the model: its first score that is a number. Inspect's
-          C, P, I and N are 1, .5, 0 and 0. What is not a number, or not there, is NaN.
-        - `<model>:<score>` for each score, where a model has several, or one that is not the
-          first of its task.
-        - `task.<name>`: settings of the task; then metadata of the sample (Inspect) or fields of
-          the document (lm-eval), one level deep (`a.b`), where values are short and the same in
-          all logs.
+        One row a sample of a task and epoch, sorted. Columns that are always there: `task`; `id`
+        (the sample within the task); `epoch` (from 1); `sample`, what identifies the sample over
+        tasks, settings, epochs and models, the block of an audit, since answers to one question
+        belong together (task and id for Inspect; the hash of the document for lm-eval, so that
+        templates of one data set share it); `ideal`, 1 everywhere, for audits, which ask for a
+        target; `target`, the right answer as text, where it is short. Then one column a model,
+        named as the model: its first score that is a number (Inspect's C, P, I and N are 1, .5, 0
+        and 0; what is not a number, or not there, is NaN); `<model>:<score>` for each score, where
+        a model has several, or one that is not the first of its task; `task.<name>` for settings
+        of the task; then metadata of the sample (Inspect) or fields of the document (lm-eval), one
+        level deep (`a.b`), where values are short and the same in all logs.
 
     Raises:
         InputError: A path that does not exist or holds no log, a log that is cut off, malformed

@@ -32,7 +32,7 @@ def forest(seed: int = 0) -> Any:
         An unfitted scikit-learn pipeline.
 
     Example:
-        >>> forest().steps[1][1].max_depth
+        >>> forest().named_steps["randomforestclassifier"].max_depth
         10
     """
     trees = untyped("sklearn.ensemble").RandomForestClassifier(

@@ -150,8 +150,8 @@ def held_out_group_scores(
         >>> from sklearn.linear_model import LogisticRegression
         >>> x, y = [[0], [4], [0], [4], [0], [4], [0], [4]], [0, 1, 0, 1, 0, 1, 0, 0]
         >>> found = held_out_group_scores(LogisticRegression(), x, y, list("aabbccdd"))
-        >>> [(group.scores.recall, group.scores.false_positive_rate) for group in found.groups]
-        [(1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (nan, 0.5)]
+        >>> tuple((group.scores.recall, group.scores.false_positive_rate) for group in found.groups)
+        ((1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (nan, 0.5))
         >>> found.roc_auc
         0.8
     """

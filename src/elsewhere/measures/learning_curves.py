@@ -428,8 +428,8 @@ def subsets(
 
     Example:
         >>> keys, drawn = subsets(list("aaaaaabb"), shares=(0.5, 1.0), repeats=1)
-        >>> [(keys[s.group], len(s.rows)) for s in drawn]
-        [('a', 3), ('a', 6), ('b', 1), ('b', 2)]
+        >>> tuple((keys[s.group], len(s.rows)) for s in drawn)
+        (('a', 3), ('a', 6), ('b', 1), ('b', 2))
     """
     labels = as_array(group, "group")
     if repeats < 1:

@@ -100,8 +100,8 @@ def progress(
         ...     groups={"rich": [0.5, 0.55, 0.65, 0.7, 0.77], "poor": [0.3, 0.33, 0.39, 0.4, 0.43]},
         ...     pair=("rich", "poor"),
         ... )
-        >>> [f"{slope.name} {slope.value:.2f}" for slope in (*pool.rates, *pool.gaps)]
-        ['sketches 1.00', 'homes 0.51', 'sketches minus homes 0.49']
+        >>> ", ".join(f"{slope.name} {slope.value:.2f}" for slope in (*pool.rates, *pool.gaps))
+        'sketches 1.00, homes 0.51, sketches minus homes 0.49'
         >>> slope = pool.disparity
         >>> print(f"{pool.groups}: {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})")
         rich minus poor: 0.36 (0.23 to 0.49)

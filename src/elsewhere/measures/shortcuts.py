@@ -108,8 +108,8 @@ def shortcut_features(
         >>> word = rng.random(600) < np.where(y, 0.6, 0.2)  # says what it is
         >>> x = np.column_stack([style, word, rng.random((600, 3)) < 0.5])
         >>> found = shortcut_features(x, y, group, names=["style", "word", "p", "q", "r"], top=2)
-        >>> [(row.feature, row.blamed, row.quadrant) for row in found.rows if row.shortcut]
-        [('style', 'a', 'context-dependent')]
+        >>> next((row.feature, row.blamed, row.quadrant) for row in found.rows if row.shortcut)
+        ('style', 'a', 'context-dependent')
     """
     _check_options(top, threshold, draws, solver)
     for value, argument, known in (

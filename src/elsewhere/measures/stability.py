@@ -93,8 +93,8 @@ def feature_stability(
     Example:
         >>> x = [[1.0, 10.0], [3.0, 11.0], [5.0, 10.0], [7.0, 11.0]]
         >>> found = feature_stability(x, ["a", "a", "b", "b"], names=["size", "pace"])
-        >>> [(row.feature, row.variation, row.share, row.band) for row in found.rows]
-        [('size', 0.5, 0.8, 'low'), ('pace', 0.0, 0.0, 'high')]
+        >>> tuple((row.feature, row.variation, row.share, row.band) for row in found.rows)
+        (('size', 0.5, 0.8, 'low'), ('pace', 0.0, 0.0, 'high'))
     """
     table = features(x, "x")
     groups = _labels(group, len(table), "group")
@@ -168,7 +168,8 @@ def effect_sizes(
 
     Example:
         >>> found = effect_sizes([[0.0], [2.0], [3.0], [5.0]], [0, 0, 1, 1], ["a"] * 4)
-        >>> found["a"][0].d
+        >>> (only,) = found["a"]
+        >>> only.d
         3.0
     """
     table = features(x, "x")

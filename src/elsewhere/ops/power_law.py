@@ -35,8 +35,8 @@ def fit_power_law(
 
     Example:
         >>> n = np.array([50.0, 100.0, 200.0])
-        >>> [round(v, 6) for v in fit_power_law(n, 0.2 + 10 / n)]
-        [0.2, 10.0, 1.0]
+        >>> tuple(round(v, 6) for v in fit_power_law(n, 0.2 + 10 / n))
+        (0.2, 10.0, 1.0)
     """
     mean = losses if losses.ndim == 1 else losses.mean(axis=1)
     if not isinstance(exponent, tuple):

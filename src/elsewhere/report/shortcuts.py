@@ -148,7 +148,9 @@ def _blamed(context: Context, row: ShortcutRow) -> str:
 def _meaning(found: Shortcuts) -> str:
     """Say how what is left was measured, and when a feature is flagged."""
     least = percent(found.threshold)
+    never_seen = ""
     if found.what == "permutation importance":
+        never_seen = ", and if it does not clearly matter, over all groups, where never seen"
         measured = (
             "What is left: a feature's importance for a model that never saw the group, as a "
             "share of that for models that saw other rows of it; by chance: the same for models "
@@ -159,11 +161,6 @@ def _meaning(found: Shortcuts) -> str:
             "What is left: a feature's weight when the rows of one group go, as a share of its "
             "weight on all rows, in the group where that is least; below 0 its sign flips."
         )
-    never_seen = (
-        ""
-        if found.draws
-        else ", and if it does not clearly matter, over all groups, where they were never seen"
-    )
     chance = (
         f" By chance: what {plural(found.draws, 'random drop')} of as many rows leave."
         if found.draws
