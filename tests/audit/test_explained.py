@@ -110,7 +110,7 @@ def test_a_feature_that_does_not_exist_is_refused():
 @pytest.fixture(scope="module")
 def weather() -> GapReport:
     return elsewhere.audit(
-        worlds.seasons(3600, effect=2.5),
+        worlds.seasons(2400, effect=2.5),
         target="y",
         group="month",
         block="visit",

@@ -580,7 +580,6 @@ def test_fewer_rows_than_folds_and_tiny_groups():
 def test_options_that_need_an_estimator():
     table = worlds.table("null", 60)
     for option in (
-        {"feature": "a"},
         {"without": "a"},
         {"merge": {"A": "x"}},
         {"keep": "somewhere"},

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,13 +42,17 @@ def calibrated(move: float, seed: int, n: int = 4000) -> tuple[np.ndarray, np.nd
     return x, p, (g.random(n) < p).astype(int)
 
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "api.md"
+
+
 @pytest.mark.parametrize(
     "name", [found.name for found in pkgutil.iter_modules(elsewhere.measures.__path__)]
 )
 def test_examples_run(name: str) -> None:
     found = doctest.testmod(importlib.import_module(f"elsewhere.measures.{name}"))
     assert found.failed == 0
-    assert found.attempted > 0
+    public = f"::: elsewhere.measures.{name}\n" in REFERENCE.read_text(encoding="utf-8")
+    assert found.attempted > 0 or not public
 
 
 # --- sealed ------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ from elsewhere.core.intervals import simultaneous
 from elsewhere.core.metrics import get_metric
 from elsewhere.core.shifts import Fits, Rung
 from elsewhere.core.splits import families
+from elsewhere.core.untyped import untyped
 
 if TYPE_CHECKING:
     from elsewhere.core.closing import Closing
@@ -136,7 +137,10 @@ def audit_estimator(
         on_step=how.on_step,
     )
     assembly = _Assembly(ground, plan, recipe, fitted, options, how)
-    report = assembly.report()
+    with untyped("threadpoolctl").threadpool_limits(
+        1
+    ):  # as in every fit: threads only get in the way
+        report = assembly.report()
     if how.on_cost is not None and report.fits is not None:
         seconds = sum(each.seconds for each in fitted) + assembly.seconds
         how.on_cost(replace(cost, fits=report.fits.n, seconds=seconds))
