@@ -137,9 +137,7 @@ def audit_estimator(
         on_step=how.on_step,
     )
     assembly = _Assembly(ground, plan, recipe, fitted, options, how)
-    with untyped("threadpoolctl").threadpool_limits(
-        1
-    ):  # as in every fit: threads only get in the way
+    with untyped("threadpoolctl").threadpool_limits(1):  # as in every fit
         report = assembly.report()
     if how.on_cost is not None and report.fits is not None:
         seconds = sum(each.seconds for each in fitted) + assembly.seconds
