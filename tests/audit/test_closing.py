@@ -248,9 +248,9 @@ def test_shortcuts_are_found_by_groups_left_out_here_and_have_a_price(weather):
 def test_limits_hold_what_refitting_alone_does():
     laid, recipe, fitted, how = world(small(), group="site")
     _here, unseen = rows_of(laid, fitted)
-    tried, _ = retrain(laid, recipe, fitted, how)
-    controls = [each for each in tried if each.name.startswith("control")]
+    tried, controls, _ = retrain(laid, recipe, fitted, how)
     assert len(controls) == 2
+    assert {"control 1", "control 2"}.isdisjoint(each.name for each in tried)
     noise, freedom = refit_noise(laid, [(each.unseen, unseen) for each in controls])
     assert freedom == 6
     site, y = laid.ground.groupings[0].coded.codes, laid.ground.target
@@ -304,10 +304,10 @@ def test_no_remedy_without_labels_sees_a_label_of_elsewhere():
     found = []
     for each in (table, turned(table, "B")):
         laid, recipe, fitted, how = world(each, group="site")
-        tried, _ = retrain(laid, recipe, fitted, how)
+        tried, controls, _ = retrain(laid, recipe, fitted, how)
         here, unseen = rows_of(laid, fitted)
         adapted, _ = Adapting(laid, recipe, fitted, here, unseen, how).tried()
-        free = [one for one in (*tried, *adapted) if one.needs == "no labels"]
+        free = [one for one in (*tried, *controls, *adapted) if one.needs == "no labels"]
         found.append({one.name: one.unseen for one in free})
     rows = np.flatnonzero(table["site"] == "B")
     assert len(found[0]) == 10  # two of them controls

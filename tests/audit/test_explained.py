@@ -92,6 +92,19 @@ def test_losses_of_numbers_and_of_cut_scores():
     assert cut.drivers[0].q < 0.05
 
 
+def test_scores_of_ones_own_fail_by_what_they_miss():
+    table = predictions().assign(ideal=1)
+    table["score"] = np.where(table["guess"] == table["y"], 0.75, 0.25)
+    roles = {"target": "ideal", "prediction": "score", "metric": "mean", "group": "site"}
+    found = elsewhere.audit(table, feature=["age", "noise"], **roles).headline.failures
+    assert found is not None
+    assert found.loss == "1 minus the score"
+    assert found.drivers[0].name == "age"
+    assert found.drivers[0].q < 0.05
+    table["score"] *= 100
+    assert elsewhere.audit(table, feature=["age"], **roles).headline.failures is None
+
+
 def test_scores_without_a_loss_of_a_row_have_no_failures():
     table = predictions()
     table["logit"] = 10 * table["p"]

@@ -9,7 +9,7 @@ import numpy as np
 from elsewhere.audit.adapting import Adapting
 from elsewhere.audit.attempts import NotTried
 from elsewhere.audit.judge import known
-from elsewhere.audit.retraining import CONTROLS, retrain
+from elsewhere.audit.retraining import retrain
 from elsewhere.core.closing import Attempt, Closing
 from elsewhere.core.intervals import quantile, simultaneous
 
@@ -48,9 +48,8 @@ def close(
     """
     here = laid.seen(fitted, 0, laid.plan.block)
     unseen = laid.unseen(fitted, 0)
-    retrained, not_tried = retrain(laid, recipe, fitted, options)
-    controls = [each for each in retrained if each.name in {one.name for one in CONTROLS}]
-    tried = [each for each in retrained if each not in controls]
+    tried, controls, not_tried = retrain(laid, recipe, fitted, options)
+    seconds = sum(each.seconds for each in (*tried, *controls))
     adapted, not_adapted = Adapting(laid, recipe, fitted, here, unseen, options).tried()
     tried += [each for each in adapted if not each.reason]
     not_tried += not_adapted
@@ -60,7 +59,7 @@ def close(
     attempts = [sides.attempt(each) for each in tried]
     attempts.sort(key=lambda a: (a.needs == "labelled rows", -np.nan_to_num(a.gain, nan=-np.inf)))
     attempts += [_untried(each) for each in not_tried]
-    seconds = sum(each.seconds for each in retrained + adapted)
+    seconds += sum(each.seconds for each in adapted)
     found = answered(tuple(attempts), gap, negligible=options.negligible, level=options.level)
     return found, seconds
 

@@ -85,7 +85,12 @@ def failures_of_predictions(
     if prediction.ndim > 1 or y.ndim > 1 or not columns:
         return None
     outcome = probability = None
-    if question.metric.needs == "value":
+    if question.metric.needs == "nothing":  # scores of one's own, from 0 to 1
+        score = prediction.astype(np.float64)
+        if score.min() < 0 or score.max() > 1:
+            return None
+        what, loss = "1 minus the score", 1 - score
+    elif question.metric.needs == "value":
         what = "absolute error" if "absolute" in question.metric.name else "squared error"
         error = prediction.astype(np.float64) - y.astype(np.float64)
         loss = np.abs(error) if what == "absolute error" else error**2

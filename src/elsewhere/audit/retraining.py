@@ -8,13 +8,14 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from elsewhere.audit.attempts import NotTried, Tried, counted
 from elsewhere.audit.estimators import Outcome, fit_and_predict
 from elsewhere.audit.fitting import Store, identity, in_processes
+from elsewhere.audit.judge import Judge
 from elsewhere.audit.treatments import (
     MAX_CHOICE,
     SETTINGS,
@@ -30,17 +31,19 @@ from elsewhere.core.errors import InputError
 from elsewhere.core.seeding import generator
 from elsewhere.core.splits import families
 from elsewhere.core.untyped import untyped
+from elsewhere.ops.association import npmi_by_group
+from elsewhere.remedies.balance import balanced_rows
+from elsewhere.remedies.group_dro import GroupDRO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from elsewhere.audit.attempts import CloseOptions
     from elsewhere.audit.designs import Fit, Plan
     from elsewhere.audit.estimators import Recipe
     from elsewhere.audit.fitting import Fitted
     from elsewhere.audit.ground import Features, Ground
-    from elsewhere.audit.judge import Judge, Laid
+    from elsewhere.audit.judge import Laid
     from elsewhere.core.arrays import Floats
 
 CONTROLS = [Treatment(f"control {number}", control) for number in (1, 2)]
@@ -52,7 +55,7 @@ SMALL_WORK = 2_000_000
 
 def retrain(
     laid: Laid, recipe: Recipe, fitted: Fitted, options: CloseOptions
-) -> tuple[list[Tried], list[NotTried]]:
+) -> tuple[list[Tried], list[Tried], list[NotTried]]:
     """Refit the models of the first grouping with every treatment that the estimator can take.
 
     Args:
@@ -62,7 +65,8 @@ def retrain(
         options: How to try.
 
     Returns:
-        What was tried, with the controls last, and what was not.
+        What was tried, the controls (which change nothing but some training rows), and what was
+        not tried.
     """
     ground, plan = laid.ground, laid.plan
     features = fitted.variant.features
@@ -100,18 +104,20 @@ def retrain(
             store.save(plan.fits[f], outcome)
         options.on_step(len(outcomes), len(tasks), f"{found[t].name}: {plan.fits[f].name}")
     tried: list[Tried] = []
+    controls: list[Tried] = []
     for t, treatment in enumerate(found):
         of_treatment = {f: outcomes[t, f] for f in fits}
         done = {f: o for f, o in of_treatment.items() if isinstance(o, Outcome)}
         failed = [o for o in of_treatment.values() if isinstance(o, str)]
         if not failed and all(outcome.chosen == TOO_FEW for outcome in done.values()):
             failed = [TOO_FEW]
-        if failed:
-            reason = failed[0]
-            not_tried.append(NotTried(treatment.name, "no labels", reason))
+        if treatment in CONTROLS:
+            controls += [] if failed else [_laid_out(laid, fitted, treatment, done)]
+        elif failed:
+            not_tried.append(NotTried(treatment.name, "no labels", failed[0]))
         else:
             tried.append(_laid_out(laid, fitted, treatment, done))
-    return tried, not_tried
+    return tried, controls, not_tried
 
 
 def _decides(whole: Training, treatment: Treatment) -> str:
@@ -123,9 +129,17 @@ def _decides(whole: Training, treatment: Treatment) -> str:
         none if whole.weight is None else whole.weight,
     )
     judge = whole.judge
-    source = hashlib.sha256(Path(inspect.getsourcefile(Treatment) or "").read_bytes()).hexdigest()
+    parts: list[Any] = [Treatment, Judge, GroupDRO, balanced_rows, npmi_by_group]
+    sources = [Path(inspect.getsourcefile(part) or "").read_bytes() for part in parts]
     return "\x1e".join(
-        (treatment.name, arrays, judge.metric.name, str(judge.threshold), str(SETTINGS), source)
+        (
+            treatment.name,
+            arrays,
+            judge.metric.name,
+            str(judge.threshold),
+            str(SETTINGS),
+            *(hashlib.sha256(source).hexdigest() for source in sources),
+        )
     )
 
 

@@ -7,6 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from elsewhere.cli.options import (
+    Block,
+    Column,
+    Columns,
+    Delimiter,
+    DropMissing,
+    Ignore,
+    Level,
+    MaxColumns,
+    MaxGroups,
+    Negligible,
+    Number,
+    Paths,
+    Positive,
+    Quiet,
+    Threshold,
+)
 from elsewhere.cli.running import announcer, named_delimiter, one_of, progress
 
 if TYPE_CHECKING:
@@ -14,15 +31,13 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = Path("elsewhere-report.html")
 
-Columns = Optional[list[str]]  # noqa: UP045 (Typer reads the annotation at run time)
-Column = Optional[str]  # noqa: UP045
-
 
 def audit_command(
     table: Annotated[
         str,
         typer.Argument(
-            metavar="TABLE", help="CSV, TSV, Parquet or JSONL file of predictions, or of data."
+            metavar="TABLE",
+            help="CSV, TSV, Parquet or JSONL file of predictions, or of data; or evaluation logs.",
         ),
     ],
     target: Annotated[
@@ -48,9 +63,7 @@ def audit_command(
     group: Annotated[
         Columns, typer.Option(metavar="COL", help="Origin of a row (site, month); once a column.")
     ] = None,
-    block: Annotated[
-        Column, typer.Option(metavar="COL", help="What belongs together (patient, day).")
-    ] = None,
+    block: Block = None,
     row: Annotated[
         Column, typer.Option(metavar="COL", help="Row identity; pairs here with elsewhere.")
     ] = None,
@@ -73,46 +86,34 @@ def audit_command(
             "for scores, accuracy for labels, mean_absolute_error for numbers]",
         ),
     ] = None,
-    positive: Annotated[
-        Column, typer.Option(metavar="VALUE", help="Positive class. [default: the larger of two]")
-    ] = None,
-    threshold: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(metavar="T", help="Scores from T on count as positive."),
-    ] = None,
+    positive: Positive = None,
+    threshold: Threshold = None,
     pair: Annotated[
         Optional[tuple[str, str]],  # noqa: UP045
         typer.Option(metavar="GROUP GROUP", help="Two groups to compare by name."),
     ] = None,
-    negligible: Annotated[
-        float,
-        typer.Option(metavar="SIZE", help="Gap that does not matter; needed to say 'no gap'."),
-    ] = 0.0,
+    negligible: Negligible = 0.0,
     fail_above: Annotated[
-        Optional[float],  # noqa: UP045
+        Number,
         typer.Option(metavar="SIZE", help="Exit 1 if the whole interval lies above SIZE."),
     ] = None,
     baseline: Annotated[
         Column, typer.Option(metavar="JSON", help="Earlier report: adds the paired change.")
     ] = None,
     out: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        Paths,
         typer.Option(
             metavar="FILE",
-            help=".html, .json, .csv, .tex or .xml (JUnit); several "
+            help=".html, .json, .csv, .tex, .xml (JUnit) or .yaml (model card); several "
             "allowed. [default: elsewhere-report.html]",
         ),
     ] = None,
-    level: Annotated[float, typer.Option(help="Confidence level of all intervals.")] = 0.95,
+    level: Level = 0.95,
     min_rows: Annotated[int, typer.Option(help="Rows that an intersection needs.")] = 50,
-    max_groups: Annotated[int, typer.Option(help="Most groups of one column.")] = 1_000,
-    max_columns: Annotated[int, typer.Option(help="Most columns of the table.")] = 5_000,
-    drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave out rows with missing values.")
-    ] = False,
-    delimiter: Annotated[
-        Column, typer.Option(metavar="CHAR", help="Delimiter of text tables. [default: ,]")
-    ] = None,
+    max_groups: MaxGroups = 1_000,
+    max_columns: MaxColumns = 5_000,
+    drop_missing: DropMissing = False,
+    delimiter: Delimiter = None,
     feature: Annotated[
         Columns,
         typer.Option(
@@ -121,7 +122,7 @@ def audit_command(
             "failures.",
         ),
     ] = None,
-    ignore: Annotated[Columns, typer.Option(metavar="COL", help="Never learn from it.")] = None,
+    ignore: Ignore = None,
     without: Annotated[
         Columns, typer.Option(metavar="COL", help="Fit again without it; once a column.")
     ] = None,
@@ -153,7 +154,7 @@ def audit_command(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, fits and resampled metrics.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Write files only.")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Audit predictions of any model in any language, or fit models and audit those.
 

@@ -8,12 +8,25 @@ from typing import Annotated, Any, Optional
 import typer
 
 from elsewhere.cli.audit import check_outputs
+from elsewhere.cli.options import (
+    Block,
+    Column,
+    Columns,
+    Delimiter,
+    DropMissing,
+    Ignore,
+    Level,
+    MaxColumns,
+    MaxGroups,
+    Negligible,
+    Paths,
+    Positive,
+    Quiet,
+    Threshold,
+)
 from elsewhere.cli.running import announcer, named_delimiter, progress
 
 DEFAULT_OUTPUT = Path("elsewhere-plan.html")
-
-Columns = Optional[list[str]]  # noqa: UP045 (Typer reads the annotation at run time)
-Column = Optional[str]  # noqa: UP045
 
 
 def plan_command(
@@ -55,14 +68,12 @@ def plan_command(
     models: Annotated[
         str, typer.Option(help="shared: one model of all groups; each: one for each group.")
     ] = "shared",
-    block: Annotated[
-        Column, typer.Option(metavar="COL", help="What belongs together (patient, day).")
-    ] = None,
+    block: Block = None,
     feature: Annotated[
         Columns,
         typer.Option(metavar="COL", help="Learn from it. [default: all without a role]"),
     ] = None,
-    ignore: Annotated[Columns, typer.Option(metavar="COL", help="Never learn from it.")] = None,
+    ignore: Ignore = None,
     exponent: Annotated[
         str, typer.Option(metavar="P", help="Exponent of the curves, or free to fit it.")
     ] = "1",
@@ -74,41 +85,29 @@ def plan_command(
             "accuracy for labels, mean_absolute_error for numbers]",
         ),
     ] = None,
-    positive: Annotated[
-        Column, typer.Option(metavar="VALUE", help="Positive class. [default: the larger of two]")
-    ] = None,
-    threshold: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(metavar="T", help="Scores from T on count as positive."),
-    ] = None,
-    negligible: Annotated[
-        float,
-        typer.Option(metavar="SIZE", help="Gap that does not matter; needed to say 'no gap'."),
-    ] = 0.0,
+    positive: Positive = None,
+    threshold: Threshold = None,
+    negligible: Negligible = 0.0,
     out: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        Paths,
         typer.Option(
             metavar="FILE",
             help=".html, .json or .csv; .tex, .xml or .yaml hold the audit only. [default: "
             "elsewhere-plan.html]",
         ),
     ] = None,
-    level: Annotated[float, typer.Option(help="Confidence level of all intervals.")] = 0.95,
+    level: Level = 0.95,
     max_rows: Annotated[int, typer.Option(help="Most training rows of a fit.")] = 20_000,
-    max_groups: Annotated[int, typer.Option(help="Most groups.")] = 1_000,
-    max_columns: Annotated[int, typer.Option(help="Most columns of the table.")] = 5_000,
-    drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave out rows with missing values.")
-    ] = False,
-    delimiter: Annotated[
-        Column, typer.Option(metavar="CHAR", help="Delimiter of text tables. [default: ,]")
-    ] = None,
+    max_groups: MaxGroups = 1_000,
+    max_columns: MaxColumns = 5_000,
+    drop_missing: DropMissing = False,
+    delimiter: Delimiter = None,
     jobs: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Processes for fits [default: all cores]; -1 for all. Same result."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, subsets and fits.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Write files only.")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Plan which rows to buy: how many of each group for a budget, and what that should bring.
 

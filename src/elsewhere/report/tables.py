@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from elsewhere.core.gap_report import key_text
 from elsewhere.core.records import SIGNIFICANT_DIGITS
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from elsewhere.core.calibration import Calibration
     from elsewhere.core.gap_report import GapReport, Grouping, GroupKey, GroupRow, ModelAudit
+    from elsewhere.core.plans import BuyingPlan
+    from elsewhere.core.shifts import Rung
 
 _NUMBERS = (
     "value",
@@ -125,33 +127,136 @@ def to_csv(report: GapReport) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    for model in report.models:
-        for index, grouping in enumerate(model.groupings):
-            writer.writerows(_lines(report, model, grouping, first=index == 0))
-            writer.writerows(_reasons(report, model, grouping))
-        writer.writerows(_rungs(report, model))
-        for row in model.intersections:
-            name = " x ".join(column for column, _ in row.key)
-            contrast = model.groupings[0].contrast
-            writer.writerow(
-                [
-                    inert(model.name),
-                    inert(name),
-                    "intersection",
-                    contrast,
-                    *_group(report, row, may_be_worst="", calibration=None),
-                ]
-            )
-    writer.writerows(_plan_lines(report))
+    for cells in _lines(report):
+        writer.writerow([_cell(cells.get(column)) for column in COLUMNS])
     return stream.getvalue()
 
 
-def _plan_lines(report: GapReport) -> Iterator[list[str]]:
+Cells: TypeAlias = dict[str, str | float | None]
+"""A line by column; numbers that are not there, and columns that it says nothing of, stay empty."""
+
+
+def _cell(value: str | float | None) -> str:
+    """Write a cell; texts have been made inert where they came from outside."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else number(value)
+
+
+def _lines(report: GapReport) -> Iterator[Cells]:
+    """Give every line, model by model; what to buy comes last."""
+    for model in report.models:
+        for index, grouping in enumerate(model.groupings):
+            of_grouping = _head(report, model, grouping.name, grouping)
+            known = {each.key: each.calibration for each in model.calibrations} if not index else {}
+            for row in grouping.rows:
+                yield {
+                    **of_grouping,
+                    **_group(row, known.get(row.key)),
+                    "kind": "group",
+                    "may_be_worst": "yes" if row.key in grouping.worst else "no",
+                }
+            for cells in _reasons(grouping):
+                yield of_grouping | cells
+        first = model.groupings[0]
+        for rung in model.ladder:
+            yield _head(report, model, first.name, first) | _rung(rung)
+        for row in model.intersections:
+            name = " x ".join(column for column, _ in row.key)
+            head = _head(report, model, name, first)
+            yield {**head, **_group(row, None), "kind": "intersection"}
+    if report.plan is not None:
+        head = _head(report, report.models[0], report.headline.name, report.headline)
+        for cells in _plan(report.plan):
+            yield head | cells
+
+
+def _head(report: GapReport, model: ModelAudit, name: str, grouping: Grouping) -> Cells:
+    """Say which numbers these are."""
+    return {
+        "model": inert(model.name),
+        "grouping": inert(name),
+        "contrast": grouping.contrast,
+        "metric": inert(report.metric),
+        "level": report.level,
+    }
+
+
+def _group(row: GroupRow, calibration: Calibration | None) -> Cells:
+    """Write one group."""
+    cells: Cells = {name: getattr(row, name) for name in _NUMBERS}
+    cells |= {"group": _key(row.key), "n_rows": row.n_rows, "n_blocks": row.n_blocks}
+    cells["reason"] = inert(row.reason)
+    if row.rate:
+        cells["rate"] = inert(row.rate.name)
+        cells |= {f"rate_{name}": getattr(row.rate, name) for name in _RATE}
+    if calibration:
+        cells |= {f"calibration_{name}": getattr(calibration, name) for name in _CALIBRATION}
+    return cells
+
+
+def _rung(rung: Rung) -> Cells:
+    """Write one step of a ladder."""
+    gap = rung.gap
+    return {
+        "kind": "rung",
+        "group": inert(rung.name),
+        "n_rows": gap.n_rows[1],
+        "n_blocks": gap.n_blocks,
+        "value": gap.elsewhere,
+        "low": gap.elsewhere_low,
+        "high": gap.elsewhere_high,
+        "here": gap.here,
+        "gap": gap.estimate,
+        "gap_low": gap.low,
+        "gap_high": gap.high,
+        "reason": inert(gap.reason),
+    }
+
+
+def _reasons(grouping: Grouping) -> Iterator[Cells]:
+    """Write attempts to close the gap, shortcut features, and what goes with failing."""
+    for one in grouping.closing.attempts if grouping.closing else ():
+        yield {
+            "kind": "attempt",
+            "group": inert(one.name),
+            "detail": one.tested,
+            "reason": inert(one.reason),
+            "value": one.after,
+            "gain_low": one.low,
+            "gain_high": one.high,
+            **{name: getattr(one, name) for name in _ATTEMPT},
+        }
+    for row in grouping.shortcuts.rows if grouping.shortcuts else ():
+        yield {
+            "kind": "shortcut",
+            "group": inert(row.feature),
+            "detail": "flagged" if row.shortcut else "",
+            "value": row.retention,
+            "weight": row.weight,
+            "floor": row.floor,
+            "firing": row.firing,
+        }
+    for driver in grouping.failures.drivers if grouping.failures else ():
+        yield {
+            "kind": "driver",
+            "group": inert(driver.name),
+            "value": driver.importance,
+            **{name: getattr(driver, name) for name in ("low", "high", "effect", "p", "q")},
+        }
+
+
+def _plan(found: BuyingPlan) -> Iterator[Cells]:
     """Write what to buy of each group, by each way to spend the budget."""
-    found, grouping = report.plan, report.headline
-    for way in found.allocations if found else ():
-        for g, curve in enumerate(found.curves if found else ()):
-            known = {
+    for way in found.allocations:
+        for g, curve in enumerate(found.curves):
+            yield {
+                "kind": "plan",
+                "metric": inert(found.loss),
+                "group": _key(curve.key),
+                "n_rows": curve.n_rows,
+                "detail": way.strategy,
+                "reason": inert(curve.reason),
                 "value": way.predicted[g],
                 "low": way.predicted_low[g],
                 "high": way.predicted_high[g],
@@ -161,137 +266,6 @@ def _plan_lines(report: GapReport) -> Iterator[list[str]]:
                 "floor": curve.a,
                 "cost": way.bought[g] * curve.unit_cost,
             }
-            yield [
-                inert(report.models[0].name),
-                inert(grouping.name),
-                "plan",
-                grouping.contrast,
-                inert(found.loss if found else ""),
-                number(report.level),
-                _key(curve.key),
-                str(curve.n_rows),
-                "",
-                *(number(known.get(name, math.nan)) for name in _NUMBERS),
-                "",
-                inert(curve.reason),
-                *[""] * (1 + len(_RATE) + len(_CALIBRATION)),
-                way.strategy,
-                *(number(known.get(name, math.nan)) for name in _REASONS),
-            ]
-
-
-def _lines(
-    report: GapReport, model: ModelAudit, grouping: Grouping, *, first: bool
-) -> Iterator[list[str]]:
-    """Write the groups of one grouping."""
-    worst = set(grouping.worst)
-    calibrations: dict[GroupKey, Calibration] = {}
-    if first:
-        calibrations = {entry.key: entry.calibration for entry in model.calibrations}
-    for row in grouping.rows:
-        yield [
-            inert(model.name),
-            inert(grouping.name),
-            "group",
-            grouping.contrast,
-            *_group(
-                report,
-                row,
-                may_be_worst="yes" if row.key in worst else "no",
-                calibration=calibrations.get(row.key),
-            ),
-        ]
-
-
-def _rungs(report: GapReport, model: ModelAudit) -> Iterator[list[str]]:
-    """Write the steps of a ladder."""
-    for rung in model.ladder:
-        gap = rung.gap
-        known = {
-            "value": gap.elsewhere,
-            "low": gap.elsewhere_low,
-            "high": gap.elsewhere_high,
-            "here": gap.here,
-            "gap": gap.estimate,
-            "gap_low": gap.low,
-            "gap_high": gap.high,
-        }
-        yield [
-            inert(model.name),
-            inert(model.groupings[0].name),
-            "rung",
-            model.groupings[0].contrast,
-            inert(report.metric),
-            number(report.level),
-            inert(rung.name),
-            str(gap.n_rows[1]),
-            str(gap.n_blocks),
-            *(number(known.get(name, math.nan)) for name in _NUMBERS),
-            "",
-            inert(gap.reason),
-            *[""] * (1 + len(_RATE) + len(_CALIBRATION)),
-            *_NOTHING,
-        ]
-
-
-_NOTHING = ("",) * (1 + len(_REASONS))
-"""The last columns of lines that say nothing of reasons."""
-
-
-def _reasons(report: GapReport, model: ModelAudit, grouping: Grouping) -> Iterator[list[str]]:
-    """Write attempts to close the gap, shortcut features, and what goes with failing."""
-
-    def line(kind: str, name: str, detail: str = "", reason: str = "", **known: float) -> list[str]:
-        return [
-            inert(model.name),
-            inert(grouping.name),
-            kind,
-            grouping.contrast,
-            inert(report.metric),
-            number(report.level),
-            inert(name),
-            "",
-            "",
-            *(number(known.get(name, math.nan)) for name in _NUMBERS),
-            "",
-            inert(reason),
-            *[""] * (1 + len(_RATE) + len(_CALIBRATION)),
-            inert(detail),
-            *(number(known.get(name, math.nan)) for name in _REASONS),
-        ]
-
-    for one in grouping.closing.attempts if grouping.closing else ():
-        yield line(
-            "attempt",
-            one.name,
-            one.tested,
-            one.reason,
-            value=one.after,
-            gain_low=one.low,
-            gain_high=one.high,
-            **{name: getattr(one, name) for name in _ATTEMPT},
-        )
-    for row in grouping.shortcuts.rows if grouping.shortcuts else ():
-        yield line(
-            "shortcut",
-            row.feature,
-            "flagged" if row.shortcut else "",
-            value=row.retention,
-            weight=row.weight,
-            floor=row.floor,
-            firing=row.firing,
-        )
-    for driver in grouping.failures.drivers if grouping.failures else ():
-        yield line(
-            "driver",
-            driver.name,
-            value=driver.importance,
-            low=driver.low,
-            high=driver.high,
-            effect=driver.effect,
-            p=driver.p,
-            q=driver.q,
-        )
 
 
 _ATTEMPT = (
@@ -307,27 +281,6 @@ _ATTEMPT = (
     "fits",
 )
 """Numbers of an attempt that have a column of the same name."""
-
-
-def _group(
-    report: GapReport, row: GroupRow, *, may_be_worst: str, calibration: Calibration | None
-) -> list[str]:
-    """Write the cells of one group after those that name its grouping."""
-    rate = row.rate
-    return [
-        inert(report.metric),
-        number(report.level),
-        _key(row.key),
-        str(row.n_rows),
-        str(row.n_blocks),
-        *(number(getattr(row, name)) for name in _NUMBERS),
-        may_be_worst,
-        inert(row.reason),
-        inert(rate.name) if rate else "",
-        *(number(getattr(rate, name)) if rate else "" for name in _RATE),
-        *(number(getattr(calibration, name)) if calibration else "" for name in _CALIBRATION),
-        *_NOTHING,
-    ]
 
 
 def _key(key: GroupKey) -> str:
