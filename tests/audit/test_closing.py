@@ -591,6 +591,13 @@ def test_blocks_across_groups_leave_no_rows_here_to_borrow():
     assert attempts(report)["local adaptation", "other rows"].reason == ""
 
 
+def test_three_groups_leave_two_to_train_on_and_none_to_choose_by():
+    reasons = {each.name: each.reason for each in closing(audit(small(), labels=0)).attempts}
+    for name in ("drop shortcut features", "settings tuned on left-out groups"):
+        assert reasons[name] == "too few groups to tell"
+    assert reasons["balanced refit"] == ""
+
+
 def test_small_groups_are_not_adapted_to():
     report = audit(worlds.table("null", n=480), labels=60)
     assert "too few rows to spare" in attempts(report)["local adaptation", "other rows"].reason

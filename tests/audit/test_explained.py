@@ -112,9 +112,28 @@ def test_scores_without_a_loss_of_a_row_have_no_failures():
     assert report.headline.failures is None
 
 
-def test_a_feature_that_does_not_exist_is_refused():
-    with pytest.raises(InputError, match="--feature"):
-        elsewhere.audit(predictions(600), target="y", score="p", group="site", feature="aeg")
+def test_infinite_values_count_as_missing():
+    table = predictions(900)
+    table.loc[::7, "age"] = np.inf
+    report = elsewhere.audit(table, target="y", score="p", group="site", feature=["age", "noise"])
+    assert report.headline.failures.reason == ""
+    fitted = elsewhere.audit(
+        table,
+        target="y",
+        group="site",
+        estimator="linear",
+        feature=["age", "noise"],
+        folds=2,
+        jobs=1,
+        close=False,
+    )
+    assert {each.name for each in fitted.headline.failures.drivers} == {"age", "noise"}
+
+
+@pytest.mark.parametrize(("feature", "words"), [("aeg", "'age'"), ("y", "names the target 'y'")])
+def test_features_that_cannot_explain_are_refused(feature, words):
+    with pytest.raises(InputError, match=f"--feature.*{words}"):
+        elsewhere.audit(predictions(600), target="y", score="p", group="site", feature=feature)
 
 
 # --- fitted models -----------------------------------------------------------------------------

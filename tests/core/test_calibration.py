@@ -147,3 +147,14 @@ def test_bins_are_few_where_rows_or_values_are_few() -> None:
     assert [b.n_rows for b in curve] == [200, 200]
     for each in curve:
         assert each.low <= each.observed <= each.high
+
+
+def test_rows_that_weigh_nothing_do_not_count():
+    g = np.random.default_rng(0)
+    p = g.random(200)
+    y = (g.random(200) < p).astype(int)
+    nothing = calibration(y, p, weight=np.zeros(200))
+    assert np.isnan(nothing.error)
+    assert nothing.reason == "0 rows; at least 40 needed"
+    few = calibration(y, p, weight=np.where(np.arange(200) < 39, 1.0, 0.0))
+    assert few.reason == "39 rows; at least 40 needed"

@@ -135,8 +135,15 @@ def _explained(
     names: Objects = np.array([str(key) for key in grouping.coded.keys], dtype=object)
     return explain_failures(
         loss,
-        columns,
+        {name: _finite(values) for name, values in columns.items()},
         names[grouping.coded.codes[rows]],
         block=None if block is None else block[rows],
         **options,
     )
+
+
+def _finite(values: Objects) -> Objects:
+    """Take infinite numbers as missing, as fits do."""
+    if values.dtype.kind != "f":
+        return values
+    return np.where(np.isfinite(values), values, np.nan)

@@ -186,6 +186,8 @@ def ask(source: Any, options: Options, name: str | None = None) -> Question:
         raise InputError("--here", "is given together with --here-table", "one of the two")
     roles = find_roles(table, options)
     features = named_columns(table, options.feature, "--feature")
+    if taken := set(features) & set(roles.target):
+        raise InputError("--feature", f"names the target {taken.pop()!r}", "other columns")
     wanted = [*roles.all, *features]
     wanted += [table.find(condition.column, "--here")] if condition else []
     columns = table.load(list(dict.fromkeys(wanted)))

@@ -103,13 +103,14 @@ def retrain(
         if (store := stores[t]) is not None and isinstance(outcome, Outcome):
             store.save(plan.fits[f], outcome)
         options.on_step(len(outcomes), len(tasks), f"{found[t].name}: {plan.fits[f].name}")
+    unseen = [f for family in plan.unseen[0] for f in family.fits]
     tried: list[Tried] = []
     controls: list[Tried] = []
     for t, treatment in enumerate(found):
         of_treatment = {f: outcomes[t, f] for f in fits}
         done = {f: o for f, o in of_treatment.items() if isinstance(o, Outcome)}
         failed = [o for o in of_treatment.values() if isinstance(o, str)]
-        if not failed and all(outcome.chosen == TOO_FEW for outcome in done.values()):
+        if not failed and all(done[f].chosen == TOO_FEW for f in unseen):
             failed = [TOO_FEW]
         if treatment in CONTROLS:
             controls += [] if failed else [_laid_out(laid, fitted, treatment, done)]

@@ -88,7 +88,7 @@ def calibration(
         level: Confidence level.
 
     Returns:
-        Error, bias and curve; NaN with a reason below 40 rows.
+        Error, bias and curve; NaN with a reason below 40 rows that weigh anything.
 
     Cost: one sort of n numbers; units x bins numbers of memory where units have several rows.
 
@@ -96,9 +96,10 @@ def calibration(
         section 5 (debiased estimator).
     """
     n = len(y)
-    if n < 2 * MIN_BIN_ROWS:
+    n_weighed = n if weight is None else int((weight > 0).sum())
+    if n_weighed < 2 * MIN_BIN_ROWS:
         nan = float("nan")
-        why = f"{n} rows; at least {2 * MIN_BIN_ROWS} needed"
+        why = f"{n_weighed} rows; at least {2 * MIN_BIN_ROWS} needed"
         return Calibration(nan, nan, nan, nan, nan, nan, n, n, (), why)
     n_bins = int(min(bins, n // MIN_BIN_ROWS))
     bin_of = _equal_bins(probability, n_bins)
