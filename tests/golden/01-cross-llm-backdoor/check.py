@@ -57,6 +57,9 @@ def one_table(case: dict[str, Any]) -> None:
     for expected in case["stability"]:
         row = rows[expected["feature"]]
         np.testing.assert_allclose(row.variation, expected["cross_model_cv"], RELATIVE, 1e-12)
+        if expected["cross_model_mean"] > 0:
+            spread = row.variation * expected["cross_model_mean"]
+            np.testing.assert_allclose(spread, expected["cross_model_std"], RELATIVE, 1e-12)
         # A feature with one value everywhere is published as the most stable.
         assert row.band == expected["stability"] or row.band == "constant"
     in_order = sorted(names, key=lambda name: rows[name].variation)
