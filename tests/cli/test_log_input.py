@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from elsewhere import GapReport
@@ -164,7 +165,6 @@ def test_the_workflow_uses_only_actions_of_github():
 
 
 def test_the_workflow_is_yaml():
-    yaml = pytest.importorskip("yaml")
     steps = yaml.safe_load(WORKFLOW)["jobs"]["audit"]["steps"]
     assert sum("run" in step for step in steps) == 4
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from factory import HOSTILE, NAN, gap_of, grouping_of, model_of, report_of
 
 from elsewhere import GapReport
@@ -122,7 +123,6 @@ def test_hostile_names_stay_text(name):
 
 
 def test_yaml_libraries_read_the_same():
-    yaml = pytest.importorskip("yaml")
     text = to_model_card(named(*HOSTILE))
     assert yaml.safe_load(text) == read_yaml(text)
 
