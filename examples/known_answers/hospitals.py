@@ -39,8 +39,8 @@ from elsewhere.remedies.adaptation import (
     adapt_by_cluster,
     feature_scale,
     neighbours_of,
-    recommend,
 )
+from elsewhere.remedies.recommending import recommend
 
 SIZES = (3000, 2000, 600, 120)
 DEVIATIONS = (0.05, 0.15, 0.6, 0.9)

@@ -22,10 +22,10 @@ from elsewhere.remedies.adaptation import (
     adapt_by_cluster,
     choose_strength,
     feature_scale,
-    labelled_rows,
     neighbours_of,
-    recommend,
 )
+from elsewhere.remedies.labelling import labelled_rows
+from elsewhere.remedies.recommending import recommend
 from elsewhere.testing import check_measure
 
 

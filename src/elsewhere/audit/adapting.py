@@ -15,9 +15,9 @@ from elsewhere.remedies.adaptation import (
     adapt,
     adapt_by_cluster,
     feature_scale,
-    labelled_rows,
     neighbours_of,
 )
+from elsewhere.remedies.labelling import labelled_rows
 from elsewhere.remedies.recalibration import recalibrate
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ held near the model it starts from; for a forest or a network it needs the predi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,18 +17,11 @@ from elsewhere.core.arrays import (
     Floats,
     Integers,
     Key,
-    Objects,
     as_array,
     chunks,
     number,
-    sums,
 )
 from elsewhere.core.errors import InputError, nearest
-from elsewhere.core.gaps import group_gaps, join
-from elsewhere.core.intervals import simultaneous
-from elsewhere.core.keys import GroupKey
-from elsewhere.core.metrics import Metric, get_metric
-from elsewhere.core.scores import Scored
 from elsewhere.core.seeding import generator
 from elsewhere.core.splits import block_folds
 from elsewhere.core.untyped import untyped
@@ -39,21 +32,18 @@ from elsewhere.remedies.offsets import (
     Predicted,
     finite,
     fit_terms,
+    one_a_row,
     positive,
     read_prediction,
     read_target,
     read_weight,
 )
-from elsewhere.report.words import numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 Distance: TypeAlias = Literal["cosine", "euclidean"]
 """How rows are compared."""
-
-Labelled: TypeAlias = Literal["random", "earliest"]
-"""Which rows of a site are labelled."""
 
 STRENGTH = 20.0
 """Default penalty on the linear term, for features with standard deviation 1."""
@@ -541,7 +531,7 @@ def choose_strength(
     unit = np.arange(n)
     for given, name in ((row, "row"), (block, "block")):
         if given is not None:
-            unit = number(_as_long(given, name, n))
+            unit = number(one_a_row(given, name, n))
     if n < few:
         reason = f"{n} labelled rows are too few to choose a strength ({few} needed)"
         return ChosenStrength(STRENGTH, (), reason)
@@ -565,236 +555,7 @@ def choose_strength(
     return ChosenStrength(max(each for each, loss in losses if loss <= best), tuple(losses))
 
 
-def labelled_rows(
-    rows: Any,
-    k: int,
-    *,
-    block: Any = None,
-    time: Any = None,
-    how: Labelled = "random",
-    seed: int = 0,
-) -> tuple[Integers, Integers]:
-    """Choose which rows of a site to label, and which stay to be tested. No label is used.
-
-    Args:
-        rows: Row numbers of the site, each once, shape (n,).
-        k: Rows to label, at least 0.
-        block: What belongs together (patient, day), shape (n,): no block has both labelled rows
-            and rows that stay.
-        time: When each row came, shape (n,); needed for "earliest". Rows of one moment stay
-            together.
-        how: "random" labels whole blocks (or rows) drawn at random; "earliest" the first rows, and
-            then only strictly later rows of other blocks stay: later rows of a labelled block are
-            in neither set.
-        seed: Seed of "random".
-
-    Returns:
-        The labelled rows and those that stay, both ascending. At most k rows are labelled, unless
-        the first block (or moment) alone has more. A larger k labels the same rows and more; the
-        order in which rows are given does not matter.
-
-    Raises:
-        InputError: Repeated rows, arrays of another length, no time where it is needed.
-
-    Cost: one sort.
-
-    Example:
-        >>> labelled_rows([3, 5, 8, 9], 2, time=[1, 2, 2, 3], how="earliest")
-        (array([3]), array([5, 8, 9]))
-    """
-    if how not in ("random", "earliest"):
-        raise InputError("how", f"is {how!r}", "", nearest(str(how), ("random", "earliest")))
-    if k < 0:
-        raise InputError("k", f"is {k}", "a number of rows, 0 or more")
-    given = as_array(rows, "rows")
-    if given.dtype.kind not in "iu" and len(given):
-        raise InputError(
-            "rows", f"holds {given.tolist()[0]!r}", "row numbers", "np.flatnonzero(mask)"
-        )
-    order = np.argsort(given, kind="stable")
-    site = given[order].astype(np.int64)
-    n = len(site)
-    if n and (np.diff(site) == 0).any():
-        raise InputError("rows", "repeats a row", "each row once")
-    unit = np.arange(n)
-    if block is not None:
-        unit = number(_as_long(block, "block", n)[order])
-    if how == "random":
-        n_units = int(unit.max(initial=-1)) + 1
-        turn = np.empty(n_units, dtype=np.int64)
-        turn[generator(seed, "labelled rows").permutation(n_units)] = np.arange(n_units)
-        labelled = _first_units(turn[unit], k)
-        return site[labelled], site[~labelled]
-    if time is None:
-        raise InputError("time", "is absent", "when each row came", 'how="random"')
-    labelled = _first_units(number(_as_long(time, "time", n)[order]), k)
-    rest = ~labelled & ~np.isin(unit, unit[labelled])
-    return site[labelled], site[rest]
-
-
-@dataclass(frozen=True)
-class SiteGain:
-    """What a remedy does at one site, on the same test rows.
-
-    Args:
-        gain: How much better it is with the remedy, whatever the metric's direction; NaN where
-            there is no value.
-        low: Lower limit; the limits hold for all sites together.
-        high: Upper limit.
-        key: The site, by value.
-        before: Metric of the model as it was.
-        after: Metric with the remedy.
-        relative: Gain as a share of `before`: reports often do not say which of the two they mean.
-        n_rows: Test rows.
-        recommended: Whether the lower limit is above the least gain that matters.
-        reason: Why there is no value; empty if there is one.
-    """
-
-    gain: float
-    low: float
-    high: float
-    key: GroupKey
-    before: float
-    after: float
-    relative: float
-    n_rows: int
-    recommended: bool
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """Where a remedy helps.
-
-    Args:
-        sites: One entry a site, in sorted order.
-        sentence: Where it helps, with numbers.
-        level: Confidence level of all intervals together.
-        metric: Name of the metric.
-    """
-
-    sites: tuple[SiteGain, ...]
-    sentence: str
-    level: float
-    metric: str
-
-
-def recommend(
-    y: Any,
-    before: Any,
-    after: Any,
-    site: Any,
-    *,
-    metric: str | Metric | Callable[[Any, Any], float] = "roc_auc",
-    remedy: str = "local tuning",
-    column: str = "site",
-    block: Any = None,
-    weight: Any = None,
-    classes: Sequence[Key] | None = None,
-    least: float = 0.0,
-    level: float = 0.95,
-) -> Recommendation:
-    """Say at which sites a remedy helps beyond noise, on rows that neither fit has seen.
-
-    A site is recommended if the lower limit of its paired gain is above `least`, with limits that
-    hold for all sites together: among many sites without any gain, some look better by chance.
-    The limits speak of this adapted model and new test rows; how the gain changes with other
-    labelled rows, only other labelled rows can show.
-
-    Args:
-        y: Target of the test rows, shape (n,).
-        before: Predictions of the model as it was, shape (n,) or (n, classes).
-        after: Predictions with the remedy, the same shape.
-        site: Site of each row, shape (n,).
-        metric: A scorer name, a loss name, a `Metric` or a function, as in `elsewhere.gap`.
-        remedy: Name of the remedy in the sentence.
-        column: What sites are called.
-        block: What belongs together, shape (n,); blocks are kept whole.
-        weight: Weights of rows, shape (n,).
-        classes: Classes in the order of the prediction's columns, where `y` may lack some.
-        least: Least gain that matters, at least 0.
-        level: Confidence level of all intervals together, in (0, 1).
-
-    Returns:
-        Gain and limits by site, and a sentence. A site with too few rows of a class has NaN and a
-        reason; it does not widen the other intervals.
-
-    Raises:
-        InputError: Arrays that do not fit, a metric that does not fit the predictions.
-
-    Cost: as `elsewhere.gap`.
-
-    Reference: DeLong, DeLong, Clarke-Pearson 1988 (paired areas); Šidák 1967 (joint level).
-
-    Example:
-        >>> y, worse = [0, 1] * 50, [0.4, 0.6, 0.7, 0.3] * 25
-        >>> found = recommend(y, worse, [0.4, 0.6] * 50, ["a"] * 100)
-        >>> print(found.sentence)
-        local tuning helps at site a (+0.750 [0.616, 0.837])
-    """
-    if not 0 < level < 1:
-        raise InputError("level", f"is {level}", "a confidence level between 0 and 1", "0.95")
-    if not least >= 0:
-        raise InputError("least", f"is {least}", "a number of at least 0")
-    chosen = get_metric(metric)
-    n = len(as_array(before, "before", columns=True))
-    if n == 0:
-        raise InputError("before", "has no rows", "at least one test row")
-    if len(as_array(after, "after", columns=True)) != n:
-        raise InputError("after", f"has {len(np.asarray(after))} rows", f"{n}, as before")
-    with_remedy, without = (
-        Scored(each, y, site, block, weight, np.arange(n), classes) for each in (after, before)
-    )
-    sides = join(with_remedy, without, chosen)
-    sampling = sides.sampling()
-    known: Booleans = np.asarray(np.isfinite(sampling.value).all(axis=1))
-    each_level = simultaneous(level, int(known.sum()))
-    gain, low, high = group_gaps(sampling, chosen, each_level)
-    found: list[SiteGain] = []
-    for g, key in enumerate(sides.keys):
-        plain, better = float(sampling.value[g, 1]), float(sampling.value[g, 0])
-        found.append(
-            SiteGain(
-                float(gain[g]),
-                float(low[g]),
-                float(high[g]),
-                ((column, cast("Any", key)),),
-                plain,
-                better,
-                float(gain[g]) / plain if plain else float("nan"),
-                int(sampling.rows[g, 1]),
-                bool(low[g] > least),
-                "" if known[g] else next(r for r in sampling.reason[g] if r),
-            )
-        )
-    return Recommendation(tuple(found), _sentence(found, remedy, column), level, chosen.name)
-
-
-# --- helpers ------------------------------------------------------------------------------------
-
-
-def _sentence(sites: list[SiteGain], remedy: str, column: str) -> str:
-    """Say where it helps, where it hurts, and that nothing is recommended elsewhere."""
-    write = numbers_of([s.gain for s in sites], [s.high - s.low for s in sites], plain=True)
-
-    def listed(chosen: list[SiteGain]) -> str:
-        return ", ".join(
-            f"{column} {s.key[0][1]} ({'+' if s.gain > 0 else ''}"
-            f"{write.both(s.gain, s.low, s.high)})"
-            for s in chosen
-        )
-
-    helps = [s for s in sites if s.recommended]
-    hurts = [s for s in sites if s.high < 0]
-    parts: list[str] = []
-    if helps:
-        parts.append(f"{remedy} helps at {listed(helps)}")
-    if hurts:
-        parts.append(f"{'it' if helps else remedy} hurts at {listed(hurts)}")
-    if len(helps) + len(hurts) < len(sites):
-        where = " elsewhere" if parts else f": {remedy} shows no clear gain at any {column}"
-        parts.append(f"no recommendation{where}")
-    return "; ".join(parts)
+# --- helpers -----------------------------------------------------------------------------------
 
 
 def _features(x: Any, argument: str) -> Floats:
@@ -819,14 +580,6 @@ def _rows_of(scale: FeatureScale, x: Any, n: int) -> Floats:
     if len(z) != n:
         raise InputError("x", f"has {len(z)} rows", f"{n}, one for each prediction")
     return z
-
-
-def _as_long(values: Any, argument: str, n: int) -> Objects:
-    """Take one value for each row."""
-    array = as_array(values, argument)
-    if len(array) != n:
-        raise InputError(argument, f"has {len(array)} rows", f"{n}, one for each row")
-    return array
 
 
 def _offset(
@@ -930,12 +683,3 @@ def _k_means(rows: Floats, n_clusters: int, seed: int) -> Floats:
     fitted = untyped("sklearn.cluster").KMeans(n_clusters, n_init=STARTS, random_state=state)
     centroids: Floats = np.asarray(fitted.fit(rows).cluster_centers_, dtype=np.float64)
     return centroids[np.lexsort(centroids.T[::-1])]
-
-
-def _first_units(turn: Integers, k: int) -> Booleans:
-    """Mark rows whose turn comes while at most k rows are taken; the first turn always counts."""
-    if not len(turn) or k == 0:
-        return np.zeros(len(turn), dtype=bool)
-    reached = np.cumsum(sums(turn, int(turn.max()) + 1))
-    last = max(int(np.searchsorted(reached, k, side="right")), 1)
-    return np.asarray(turn < last)

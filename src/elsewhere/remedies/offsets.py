@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from elsewhere.core.arrays import Floats, Key, as_array, encode
+from elsewhere.core.arrays import Floats, Key, Objects, as_array, encode
 from elsewhere.core.errors import InputError, nearest
 from elsewhere.core.untyped import untyped
 from elsewhere.ops.logistic import class_probability
@@ -160,6 +160,26 @@ def read_weight(weight: Any, n: int) -> Floats:
     if (found < 0).any():
         raise InputError("weight", "holds negative values", "numbers >= 0")
     return found
+
+
+def one_a_row(values: Any, argument: str, n: int) -> Objects:
+    """Take one value for each row.
+
+    Args:
+        values: The values, shape (n,).
+        argument: Name for messages.
+        n: Number of rows.
+
+    Returns:
+        The values.
+
+    Raises:
+        InputError: Another number of values.
+    """
+    array = as_array(values, argument)
+    if len(array) != n:
+        raise InputError(argument, f"has {len(array)} rows", f"{n}, one for each row")
+    return array
 
 
 def finite(array: Any, argument: str) -> Floats:
